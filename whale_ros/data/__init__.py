@@ -1,0 +1,1 @@
+"""Episodes: what a robot saw and did, on disk and in memory."""

@@ -1,0 +1,100 @@
+"""Episodes on disk: one .npz per episode, and a manifest that lists them all.
+
+Frame t is what the camera saw when action t began, so an episode of T actions has T + 1 frames.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from whale_ros.actions.space import DIM, ActionSpace
+
+MANIFEST = "manifest.json"
+
+
+@dataclass
+class Episode:
+    """What a robot saw and did. T actions, T + 1 of everything else."""
+
+    frames: np.ndarray  # (T+1, height, width, 3) uint8 RGB
+    actions: np.ndarray  # (T, 7) float32, of the dataset's action space
+    hand_position: np.ndarray  # (T+1, 3) float32, base frame [m]
+    object_position: np.ndarray  # (T+1, 3) float32, base frame [m]
+    progress: np.ndarray  # (T+1,) float32, 0 .. 1
+    success: np.ndarray  # (T+1,) bool
+
+    def check(self) -> None:
+        """Raise ValueError that names the first thing that is wrong."""
+        steps = len(self.actions)
+        if self.actions.shape != (steps, DIM) or steps == 0:
+            raise ValueError(f"actions have shape {self.actions.shape}, expected (T, {DIM}), T > 0")
+        if self.frames.dtype != np.uint8 or self.frames.ndim != 4 or self.frames.shape[3] != 3:
+            raise ValueError(
+                f"frames are {self.frames.dtype} {self.frames.shape}, "
+                "expected uint8 (T+1, height, width, 3)"
+            )
+        for name, value in self.__dict__.items():
+            if name != "actions" and len(value) != steps + 1:
+                raise ValueError(f"{name} has length {len(value)}, expected {steps + 1}")
+            if not np.isfinite(value).all():
+                raise ValueError(f"{name} holds a number that is not finite")
+
+
+@dataclass(frozen=True)
+class EpisodeInfo:
+    """How an episode came about."""
+
+    file: str
+    split: str  # "train" or "validation"
+    task: str
+    behavior: str
+    seed: int
+
+
+def save_episode(path: Path, episode: Episode) -> None:
+    """Write atomically: a reader never sees half an episode."""
+    episode.check()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    with partial.open("wb") as file:
+        np.savez_compressed(file, **episode.__dict__)
+    partial.replace(path)
+
+
+def load_episode(path: Path) -> Episode:
+    """Raises ValueError naming the file if it is truncated or not an episode."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            episode = Episode(**{name: arrays[name] for name in arrays.files})
+        episode.check()
+    except (zipfile.BadZipFile, TypeError, ValueError, EOFError, OSError, KeyError) as error:
+        raise ValueError(f"{path} is not a whole episode: {error}") from error
+    return episode
+
+
+def write_manifest(folder: Path, space: ActionSpace, episodes: list[EpisodeInfo]) -> None:
+    content = {"action_space": space.to_dict(), "episodes": [asdict(e) for e in episodes]}
+    partial = folder / (MANIFEST + ".partial")
+    partial.write_text(json.dumps(content, indent=1) + "\n")
+    partial.replace(folder / MANIFEST)
+
+
+def read_manifest(folder: Path) -> tuple[ActionSpace, list[EpisodeInfo]]:
+    """Raises ValueError saying how to make a dataset if there is none."""
+    path = folder / MANIFEST
+    if not path.exists():
+        raise ValueError(f"{folder} holds no {MANIFEST}; make a dataset with `whale collect`")
+    content = json.loads(path.read_text())
+    episodes = [EpisodeInfo(**entry) for entry in content["episodes"]]
+    return ActionSpace.from_dict(content["action_space"]), episodes
+
+
+def manifest_hash(folder: Path) -> str:
+    """SHA-256 of the manifest: names the data in a checkpoint's card."""
+    return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()

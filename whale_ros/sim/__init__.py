@@ -1,0 +1,1 @@
+"""The built-in robot: Meta-World's Sawyer in MuJoCo, with a rendered camera. No ROS in here."""

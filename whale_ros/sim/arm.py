@@ -1,0 +1,135 @@
+"""A simulated arm: Meta-World v3's Sawyer, driven by end-effector twists in six dimensions.
+
+Meta-World moves a mocap body, to which the hand is welded, by translation only and puts its
+orientation back in every step. Here the mocap body's orientation is driven too, so that an action
+has seven dimensions: translation, rotation, gripper. Frames: Meta-World's world frame is the arm's
+`base` frame. Units: metres, radians, seconds. Quaternions are (w, x, y, z) in this module.
+"""
+
+from __future__ import annotations
+
+import mujoco
+import numpy as np
+from metaworld.env_dict import ALL_V3_ENVIRONMENTS_GOAL_OBSERVABLE
+from transforms3d.quaternions import mat2quat, qinverse, qmult, quat2mat
+
+from whale_ros.actions.composition import rotation_matrix, rotation_vector
+from whale_ros.sim.camera import Camera
+
+TASKS = ("reach-v3", "push-v3", "drawer-open-v3")
+STEP_S = 0.0125  # one simulator step: 5 MuJoCo steps of 2.5 ms
+WORKSPACE_LOW = np.array([-0.30, 0.40, 0.05])
+WORKSPACE_HIGH = np.array([0.30, 0.90, 0.40])
+MAX_TILT_RAD = np.deg2rad(45)
+MAX_LEAD_M = 0.03  # how far the mocap body may run ahead of a hand that is blocked
+POSTURE_STIFFNESS = 2.0  # [N m / rad]
+POSTURE_DAMPING = 2.0  # [N m s / rad]
+
+HOME_QUAT = np.array([1.0, 0.0, 1.0, 0.0]) / np.sqrt(2)
+
+
+class SimArm:
+    """One simulated arm in one task. `step` advances physics, `camera` renders what it sees."""
+
+    def __init__(self, task: str = TASKS[0], seed: int = 0) -> None:
+        """Raises ValueError for a task that is not in TASKS."""
+        self._envs: dict = {}
+        self.reset(task, seed)
+
+    def reset(self, task: str, seed: int) -> None:
+        """Put arm and objects at the start of `task`; equal seeds give equal scenes."""
+        if task not in TASKS:
+            raise ValueError(f"unknown task {task!r}; known: {', '.join(TASKS)}")
+        if task not in self._envs:
+            env = ALL_V3_ENVIRONMENTS_GOAL_OBSERVABLE[f"{task}-goal-observable"](seed=0)
+            env._freeze_rand_vec = False
+            env.seeded_rand_vec = True
+            env.mocap_low, env.mocap_high = WORKSPACE_LOW, WORKSPACE_HIGH
+            env.max_path_length = np.inf
+            self._envs[task] = env, Camera(env.model)
+        self.task, self.seed = task, seed
+        self.env, self.camera = self._envs[task]
+        # Meta-World leaves the state of the last episode in places that qpos does not cover.
+        mujoco.mj_resetData(self.env.model, self.env.data)
+        self.env.seed(seed)
+        self.observation, _ = self.env.reset()
+        _hold_posture(self.env.model, self.env.data)
+        self._target_quat = HOME_QUAT.copy()
+        self._target = self.env.data.mocap_pos[0].copy()
+        self.gripper_command = 0.0
+        self.progress, self.success = 0.0, False
+        self.time_s = 0.0
+
+    def step(self, twist: np.ndarray, gripper: float) -> None:
+        """Advance by STEP_S while the hand is driven with `twist` and `gripper`.
+
+        twist: (6,) linear [m/s] and angular [rad/s] velocity in the base frame.
+        gripper: commanded closing, 0 open .. 1 closed.
+        """
+        env, data = self.env, self.env.data
+        ahead = self._target + twist[:3] * STEP_S - self.hand_position
+        distance = np.linalg.norm(ahead)
+        if distance > MAX_LEAD_M:
+            ahead *= MAX_LEAD_M / distance
+        self._target = np.clip(self.hand_position + ahead, WORKSPACE_LOW, WORKSPACE_HIGH)
+        self._target_quat = _turned(self._target_quat, twist[3:] * STEP_S)
+        self.gripper_command = float(gripper)
+        effort = 2 * self.gripper_command - 1
+        data.mocap_pos[0] = self._target
+        data.mocap_quat[0] = self._target_quat
+        env.do_simulation([effort, -effort], n_frames=env.frame_skip)
+        for site in env._target_site_config:
+            env._set_pos_site(*site)
+        mujoco.mj_forward(env.model, data)
+        self.observation = env._get_obs()
+        # Meta-World's rewards read the action only for its gripper effort.
+        reward, info = env.evaluate_state(self.observation, np.array([0.0, 0.0, 0.0, effort]))
+        self.progress = float(reward) / 10
+        self.success = bool(info["success"])
+        self.time_s += STEP_S
+
+    @property
+    def hand_position(self) -> np.ndarray:
+        """(3,) position of the hand body in the base frame [m]."""
+        return self.env.data.body("hand").xpos.copy()
+
+    @property
+    def hand_quaternion(self) -> np.ndarray:
+        """(4,) orientation of the hand in the base frame, (w, x, y, z); home is unrotated."""
+        return qmult(self.env.data.body("hand").xquat, qinverse(HOME_QUAT))
+
+    @property
+    def gripper_opening(self) -> float:
+        """0 closed .. 1 open, from the distance between the fingers."""
+        return float(self.observation[3])
+
+    @property
+    def object_position(self) -> np.ndarray:
+        """(3,) position of the task's object in the base frame [m]."""
+        return self.observation[4:7].copy()
+
+    def render(self) -> np.ndarray:
+        """(128, 128, 3) uint8 RGB image of the camera."""
+        return self.camera.render(self.env.data)
+
+
+def _hold_posture(model: mujoco.MjModel, data: mujoco.MjData) -> None:
+    """Give the seven-jointed arm the null-space stiffness that a real controller has.
+
+    Without it the elbow sinks for seconds while the hand stands still.
+    """
+    for i in range(7):
+        joint = model.joint(f"right_j{i}")
+        joint.stiffness[:] = POSTURE_STIFFNESS
+        joint.damping[:] = POSTURE_DAMPING
+        model.qpos_spring[joint.qposadr] = data.qpos[joint.qposadr]
+
+
+def _turned(quaternion: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+    """Turn by a rotation vector in the base frame, staying within MAX_TILT_RAD of home."""
+    turned = rotation_matrix(rotation) @ quat2mat(quaternion)
+    from_home = rotation_vector(turned @ quat2mat(HOME_QUAT).T)
+    angle = np.linalg.norm(from_home)
+    if angle > MAX_TILT_RAD:
+        turned = rotation_matrix(from_home * MAX_TILT_RAD / angle) @ quat2mat(HOME_QUAT)
+    return mat2quat(turned)

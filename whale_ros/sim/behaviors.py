@@ -1,0 +1,140 @@
+"""Ways of acting in a simulated task: Meta-World's scripted expert, and others less good.
+
+A world model needs data from several behaviours: an expert alone never shows what a wrong action
+does. All of them return actions of the same space as a real policy's.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import metaworld.policies as scripted
+import numpy as np
+
+from whale_ros.actions.space import DIM, GRIPPER, POSITION, ROTATION, ActionSpace
+from whale_ros.sim.arm import STEP_S, WORKSPACE_HIGH, WORKSPACE_LOW
+
+BEHAVIORS = ("expert", "noisy", "random", "slow", "hesitating")
+
+_POLICIES = {
+    "reach-v3": scripted.SawyerReachV3Policy,
+    "push-v3": scripted.SawyerPushV3Policy,
+    "drawer-open-v3": scripted.SawyerDrawerOpenV3Policy,
+}
+_METAWORLD_STEP_M = 0.01  # what Meta-World moves the hand in a step for an action of 1
+_HELD_WITHIN_M = np.array([0.06, 0.06, 0.05])  # of the hand: what is held moves along with it
+_HELD_AT_CLOSING = {"push-v3": 0.7, "drawer-open-v3": 0.0}  # a handle is hooked, not gripped
+_GRIPPER_SPEED = 2.0  # opening per second, of 0 .. 1
+
+
+class ScriptedPolicy:
+    """Meta-World's scripted policy for a task, as open-loop action sequences."""
+
+    def __init__(self, task: str, space: ActionSpace) -> None:
+        """Raises ValueError for a task without a scripted policy."""
+        if task not in _POLICIES:
+            raise ValueError(f"no scripted policy for {task!r}; known: {', '.join(_POLICIES)}")
+        self._policy = _POLICIES[task]()
+        self._space = space
+        self._held_at_closing = _HELD_AT_CLOSING.get(task, np.inf)
+
+    def plan(self, observation: np.ndarray, horizon: int) -> np.ndarray:
+        """The next `horizon` actions (horizon, 7), from Meta-World's observation (39,).
+
+        The policy is closed-loop, so it is run on a kinematic look-ahead: the hand goes where
+        it is sent, and what it holds moves along on the table.
+        """
+        observation = np.array(observation, float)
+        substeps = round(self._space.step_s / STEP_S)
+        max_step_m = self._space.max_translation_m / substeps
+        actions = np.zeros((horizon, DIM))
+        for action in actions:
+            for substep in range(substeps):
+                with warnings.catch_warnings():  # "constant may be too high", at every import
+                    warnings.simplefilter("ignore")
+                    step = self._policy.get_action(observation)
+                move = np.clip(step[:3], -1, 1) * _METAWORLD_STEP_M
+                move *= min(1.0, max_step_m / max(float(np.linalg.norm(move)), 1e-9))
+                closing = float(np.clip((step[3] + 1) / 2, 0, 1))
+                self._look_ahead(observation, move, closing)
+                action[POSITION] += move
+                if substep == 0:  # rather late than early: fingers must not close above the object
+                    action[GRIPPER] = closing
+        return actions
+
+    def _look_ahead(self, observation: np.ndarray, move: np.ndarray, closing: float) -> None:
+        hand, opening, thing = observation[0:3], observation[3], observation[4:7]
+        near = (np.abs(hand - thing) < _HELD_WITHIN_M).all()
+        if near and closing >= self._held_at_closing:
+            thing[:2] += move[:2]
+        hand += np.clip(hand + move, WORKSPACE_LOW, WORKSPACE_HIGH) - hand
+        change = _GRIPPER_SPEED * STEP_S
+        observation[3] = opening + np.clip((1 - closing) - opening, -change, change)
+        observation[18:36] = observation[:18]
+
+
+class Behavior:
+    """One way of acting through one episode."""
+
+    def __init__(self, name: str, task: str, space: ActionSpace, seed: int) -> None:
+        """Raises ValueError for a name that is not in BEHAVIORS."""
+        if name not in BEHAVIORS:
+            raise ValueError(f"unknown behaviour {name!r}; known: {', '.join(BEHAVIORS)}")
+        self._name = name
+        self._space = space
+        self._policy = ScriptedPolicy(task, space)
+        self._rng = np.random.default_rng([seed, BEHAVIORS.index(name)])
+        self._noise = np.zeros(6)
+        self._scale = self._rng.uniform(0.3, 1.0)
+        self._waypoint = self._draw_waypoint()
+        self._closing = float(self._rng.random() < 0.5)
+        self._pause = 0
+
+    def act(self, observation: np.ndarray) -> np.ndarray:
+        """Choose the next action (7,), always within the limits of the action space."""
+        if self._name == "random":
+            action = self._wander(observation)
+        else:
+            action = self._policy.plan(observation, 1)[0]
+        if self._name == "noisy":
+            action = self._disturb(action)
+        elif self._name == "slow":
+            action[POSITION] *= 0.4
+        elif self._name == "hesitating" and self._pausing():
+            action[POSITION] = 0.0
+        return self._space.clip(action)
+
+    def _disturb(self, action: np.ndarray) -> np.ndarray:
+        """Add correlated noise, which leads further astray than white noise does."""
+        spread = np.repeat([self._space.max_translation_m, self._space.max_rotation_rad], 3)
+        self._noise = 0.7 * self._noise + 0.5 * self._scale * spread * self._rng.normal(size=6)
+        action[POSITION] += self._noise[:3]
+        action[ROTATION] += self._noise[3:]
+        if self._rng.random() < 0.05:
+            action[GRIPPER] = 1 - action[GRIPPER]
+        return action
+
+    def _wander(self, observation: np.ndarray) -> np.ndarray:
+        """Go to random points of the workspace, often near the object, turning on the way."""
+        if self._rng.random() < 0.15:
+            self._scale = self._rng.uniform(0.1, 1.0)
+            self._waypoint = self._draw_waypoint()
+            if self._rng.random() < 0.4:
+                self._waypoint = observation[4:7] + self._rng.normal(scale=0.03, size=3)
+        if self._rng.random() < 0.1:
+            self._closing = 1 - self._closing
+        action = np.zeros(DIM)
+        way = self._waypoint - observation[:3]
+        speed = self._scale * self._space.max_translation_m
+        action[POSITION] = way * min(1.0, speed / max(float(np.linalg.norm(way)), 1e-9))
+        action[GRIPPER] = self._closing
+        return self._disturb(action)
+
+    def _draw_waypoint(self) -> np.ndarray:
+        return self._rng.uniform(WORKSPACE_LOW, WORKSPACE_HIGH)
+
+    def _pausing(self) -> bool:
+        if self._pause == 0 and self._rng.random() < 0.15:
+            self._pause = int(self._rng.integers(2, 7))
+        self._pause = max(0, self._pause - 1)
+        return self._pause > 0

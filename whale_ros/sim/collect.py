@@ -1,0 +1,94 @@
+"""Collect a dataset from the simulated arm: several behaviours in every task."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from whale_ros.actions.space import GRIPPER, POSITION, ROTATION, ActionSpace
+from whale_ros.data.episodes import Episode, EpisodeInfo, save_episode, write_manifest
+from whale_ros.sim.arm import STEP_S, TASKS, SimArm
+from whale_ros.sim.behaviors import BEHAVIORS, Behavior
+
+VALIDATION_SEEDS_FROM = 100_000  # training seeds stay below
+
+
+def collect(
+    folder: Path,
+    episodes: int,
+    validation_episodes: int,
+    steps: int,
+    resolution: int,
+    workers: int,
+    space: ActionSpace,
+) -> None:
+    """Record episodes round robin over tasks and behaviours; skips those already there."""
+    infos = [
+        *_round_robin("train", episodes, 0),
+        *_round_robin("validation", validation_episodes, VALIDATION_SEEDS_FROM),
+    ]
+    missing = [info for info in infos if not (folder / info.file).exists()]
+    jobs = [(folder, info, steps, resolution, space) for info in missing]
+    # "spawn", because an OpenGL context does not survive a fork
+    with multiprocessing.get_context("spawn").Pool(workers) as pool:
+        done = pool.imap_unordered(_record, jobs)
+        for _ in tqdm(done, "collecting", len(jobs), unit="episode"):
+            pass
+    write_manifest(folder, space, infos)
+
+
+def run_episode(
+    arm: SimArm, behavior: Behavior, steps: int, resolution: int, space: ActionSpace
+) -> Episode:
+    """Let `behavior` act from the arm's present state for `steps` actions."""
+    log: dict[str, list] = {name: [] for name in Episode.__dataclass_fields__}
+    for step in range(steps + 1):
+        log["frames"].append(downsample(arm.render(), resolution))
+        log["hand_position"].append(arm.hand_position)
+        log["object_position"].append(arm.object_position)
+        log["progress"].append(arm.progress)
+        log["success"].append(arm.success)
+        if step < steps:
+            action = behavior.act(arm.observation)
+            log["actions"].append(action)
+            execute(arm, action, space)
+    floats = ("actions", "hand_position", "object_position", "progress")
+    arrays = {k: np.asarray(v, np.float32 if k in floats else None) for k, v in log.items()}
+    return Episode(**arrays)
+
+
+def execute(arm: SimArm, action: np.ndarray, space: ActionSpace) -> None:
+    """Drive the arm at constant velocity through one action (7,)."""
+    twist = np.concatenate([action[POSITION], action[ROTATION]]) / space.step_s
+    for _ in range(round(space.step_s / STEP_S)):
+        arm.step(twist, action[GRIPPER])
+
+
+def downsample(image: np.ndarray, resolution: int) -> np.ndarray:
+    """Area-average a square image (S, S, 3) uint8 to (resolution, resolution, 3)."""
+    return cv2.resize(image, (resolution, resolution), interpolation=cv2.INTER_AREA)
+
+
+def _round_robin(split: str, count: int, first_seed: int) -> Iterator[EpisodeInfo]:
+    for i in range(count):
+        task = TASKS[i % len(TASKS)]
+        behavior = BEHAVIORS[i // len(TASKS) % len(BEHAVIORS)]
+        yield EpisodeInfo(f"{split}/{i:06d}.npz", split, task, behavior, first_seed + i)
+
+
+_arm: SimArm | None = None  # one a worker process; models take a second to load
+
+
+def _record(job: tuple[Path, EpisodeInfo, int, int, ActionSpace]) -> None:
+    folder, info, steps, resolution, space = job
+    global _arm
+    if _arm is None:
+        _arm = SimArm()
+    _arm.reset(info.task, info.seed)
+    behavior = Behavior(info.behavior, info.task, space, info.seed)
+    save_episode(folder / info.file, run_episode(_arm, behavior, steps, resolution, space))
