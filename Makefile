@@ -1,0 +1,23 @@
+# Everything starts here: `make demo` and `make test` do the set-up they need.
+SHELL := bash
+ENV := source scripts/env.sh
+
+.PHONY: setup demo test test-slow lint clean
+
+setup:  ## .venv with ROS, our messages and all dependencies
+	@scripts/setup
+
+demo: setup  ## the simulated arm plans with the world model; pictures in demo_output/
+	@$(ENV) && scripts/demo --output demo_output
+
+test: lint  ## lint and every test but the slow ones
+	@$(ENV) && pytest -m "not slow"
+
+test-slow: setup
+	@$(ENV) && pytest -m slow
+
+lint: setup
+	@$(ENV) && ruff check && ruff format --check && mypy
+
+clean:
+	rm -rf .venv demo_output *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
