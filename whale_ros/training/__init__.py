@@ -1,0 +1,1 @@
+"""Training of the world model's parts from a dataset folder."""

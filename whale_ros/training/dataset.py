@@ -1,0 +1,59 @@
+"""A whole dataset in memory, and the random pieces of it that training needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from whale_ros.actions.space import ActionSpace
+from whale_ros.data.episodes import EpisodeInfo, load_episode, read_manifest
+
+
+class EpisodeSet:
+    """Episodes of one split, all of the same length."""
+
+    def __init__(self, folder: Path, split: str) -> None:
+        """Raises ValueError if the split is empty or its episodes differ in length."""
+        self.action_space: ActionSpace
+        self.action_space, infos = read_manifest(folder)
+        self.infos: list[EpisodeInfo] = [info for info in infos if info.split == split]
+        if not self.infos:
+            raise ValueError(f"{folder} has no {split} episodes")
+        loaded = [
+            load_episode(folder / info.file) for info in tqdm(self.infos, f"loading {split}")
+        ]
+        if len({len(episode.actions) for episode in loaded}) > 1:
+            raise ValueError(f"the {split} episodes of {folder} differ in length")
+        self.frames = torch.from_numpy(np.stack([e.frames for e in loaded]))  # (E, T+1, R, R, 3)
+        self.actions = torch.from_numpy(np.stack([e.actions for e in loaded]))  # (E, T, 7)
+
+    def __len__(self) -> int:
+        return len(self.infos)
+
+    def frame_pairs(
+        self, batch: int, max_gap: int, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Random frames and earlier frames of the same episodes, each (B, 3, R, R) in [0, 1]."""
+        episode = torch.randint(len(self), (batch,), generator=generator)
+        frame = torch.randint(self.frames.shape[1], (batch,), generator=generator)
+        gap = torch.randint(max_gap + 1, (batch,), generator=generator)
+        reference = (frame - gap).clamp(min=0)
+        return to_float(self.frames[episode, frame]), to_float(self.frames[episode, reference])
+
+    def windows(
+        self, codes: Tensor, batch: int, length: int, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Random sequences: codes (B, length, N, C) long and actions (B, length-1, 7)."""
+        episode = torch.randint(len(self), (batch,), generator=generator)
+        start = torch.randint(codes.shape[1] - length + 1, (batch,), generator=generator)
+        time = start[:, None] + torch.arange(length)
+        return codes[episode[:, None], time].long(), self.actions[episode[:, None], time[:, :-1]]
+
+
+def to_float(frames: Tensor) -> Tensor:
+    """uint8 (..., R, R, 3) to float (..., 3, R, R) in [0, 1]."""
+    return frames.movedim(-1, -3).float() / 255
