@@ -1,0 +1,108 @@
+"""Plan with the world model on one arm: `ros2 launch whale_ros planner.launch.py sim:=true`.
+
+Parameters come from config/<node>.yaml, then config/robots/<robot>.yaml, then the arguments here
+that are not empty; the later one counts.
+"""
+
+from pathlib import Path
+
+from ament_index_python.packages import get_package_share_directory
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch_ros.actions import Node
+
+CONFIG = Path(get_package_share_directory("whale_ros")) / "config"
+
+# These carry the name of the parameter that they set, in every node that has it.
+PARAMETERS = {
+    "checkpoint": "Weights of the world model, a .safetensors file. Empty: the shipped ones.",
+    "camera_topic": "sensor_msgs/Image of the camera. Empty: as in the robot's file.",
+    "pose_topic": "geometry_msgs/PoseStamped of the end effector. Empty: as in the robot's file.",
+    "gripper_topic": "sensor_msgs/JointState of the gripper. Empty: as in the robot's file.",
+    "command_topic": "Where the gate commands the arm. Empty: as in the robot's file.",
+}
+
+
+def generate_launch_description() -> LaunchDescription:
+    return LaunchDescription(
+        [
+            DeclareLaunchArgument(
+                "sim",
+                default_value="false",
+                choices=["true", "false"],
+                description="Also start the simulated arm and a scripted policy to propose actions.",
+            ),
+            DeclareLaunchArgument(
+                "robot",
+                default_value="",
+                description="The arm, a file in config/robots. "
+                f"Known: {', '.join(known_robots())}. Empty: sim with sim:=true, else an error.",
+            ),
+            *(
+                DeclareLaunchArgument(name, default_value="", description=description)
+                for name, description in PARAMETERS.items()
+            ),
+            DeclareLaunchArgument(
+                "command_type",
+                default_value="",
+                choices=["", "twist", "pose"],
+                description="Command the arm by TwistStamped or by PoseStamped. "
+                "Empty: as in the robot's file.",
+            ),
+            DeclareLaunchArgument(
+                "namespace",
+                default_value="",
+                description="Put before the names of all nodes and topics, for several arms.",
+            ),
+            DeclareLaunchArgument(
+                "log_level",
+                default_value="info",
+                choices=["debug", "info", "warn", "error"],
+                description="Least severity that the nodes print.",
+            ),
+            OpaqueFunction(function=start_nodes),
+        ]
+    )
+
+
+def start_nodes(context) -> list[Node]:
+    """Raises RuntimeError that lists the known robots if the one asked for is unknown."""
+    arguments = context.launch_configurations
+    sim = arguments["sim"] == "true"
+    robot = arguments["robot"] or ("sim" if sim else "")
+    if robot not in known_robots():
+        what = (
+            f"unknown robot {robot!r}" if robot else "which robot? Give robot:=<name>, or sim:=true"
+        )
+        raise RuntimeError(
+            f"{what}. Known: {', '.join(known_robots())} (files in {CONFIG / 'robots'})"
+        )
+
+    given = {name: arguments[name] for name in [*PARAMETERS, "command_type"] if arguments[name]}
+    nodes = ["gate", "world_model", "planner"]
+    if sim:
+        nodes += ["sim_robot", "scripted_policy"]
+    return [
+        Node(
+            package="whale_ros",
+            executable=name,
+            name=name,
+            namespace=arguments["namespace"],
+            parameters=[
+                str(CONFIG / f"{name}.yaml"),
+                str(CONFIG / "robots" / f"{robot}.yaml"),
+                *([given] if given else []),
+            ],
+            arguments=["--ros-args", "--log-level", arguments["log_level"]],
+            output="screen",
+            # All start from hold. The gate returns first: an arm without a dead-man of its own
+            # repeats its last command until it hears zeros.
+            respawn=True,
+            respawn_delay=0.2 if name == "gate" else 3.0,
+        )
+        for name in nodes
+    ]
+
+
+def known_robots() -> list[str]:
+    return sorted(path.stem for path in (CONFIG / "robots").glob("*.yaml"))
