@@ -30,7 +30,7 @@ def generate_launch_description() -> LaunchDescription:
                 "sim",
                 default_value="false",
                 choices=["true", "false"],
-                description="Also start the simulated arm and a scripted policy to propose actions.",
+                description="Also start the simulated arm and a scripted policy that proposes.",
             ),
             DeclareLaunchArgument(
                 "robot",

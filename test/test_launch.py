@@ -1,4 +1,4 @@
-"""The launch file, with the real launch packages: they are not on PyPI, so often they are absent."""
+"""The launch file, with the real launch packages; PyPI has none, so often they are absent."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,6 @@ try:
     from launch import LaunchContext
     from launch.actions import OpaqueFunction
     from launch.launch_description_sources import get_launch_description_from_python_launch_file
-    from launch.utilities import perform_substitutions
 except ImportError as missing:
     pytest.skip(
         f"THE LAUNCH FILES ARE NOT TESTED HERE: {missing}. "
