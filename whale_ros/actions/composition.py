@@ -9,40 +9,56 @@ n-th root of R. The gripper command is absolute, so the last one is kept.
 from __future__ import annotations
 
 import numpy as np
-from transforms3d.axangles import axangle2mat, mat2axangle
 
-from whale_ros.actions.space import DIM, GRIPPER, POSITION, ROTATION
+from whale_ros.actions.space import GRIPPER, POSITION, ROTATION
 
 
 def compose(actions: np.ndarray) -> np.ndarray:
-    """Aggregate actions (T, 7) into the single action (7,) with the same total effect."""
-    total = np.zeros(DIM)
-    total[POSITION] = actions[:, POSITION].sum(axis=0)
-    rotation = np.eye(3)
-    for vector in actions[:, ROTATION]:
-        rotation = rotation_matrix(vector) @ rotation
-    total[ROTATION] = rotation_vector(rotation)
-    total[GRIPPER] = actions[-1, GRIPPER]
+    """Aggregate actions (..., T, 7) into single ones (..., 7) with the same total effect."""
+    total = np.array(actions[..., -1, :], float)
+    total[..., POSITION] = actions[..., POSITION].sum(axis=-2)
+    quaternion = to_quaternion(actions[..., 0, ROTATION])
+    for t in range(1, actions.shape[-2]):
+        quaternion = multiply(to_quaternion(actions[..., t, ROTATION]), quaternion)
+    total[..., ROTATION] = to_rotation_vector(quaternion)
     return total
 
 
 def split(action: np.ndarray, n: int) -> np.ndarray:
-    """Split one action (7,) into n equal steps (n, 7); compose(split(a, n)) == a."""
-    step = np.array(action, float)
-    step[POSITION] /= n
-    step[ROTATION] /= n
-    return np.tile(step, (n, 1))
+    """Split actions (..., 7) into n equal steps (..., n, 7); compose(split(a, n)) == a.
+
+    Exact for turns below 180 degrees, beyond which a rotation has a shorter way back.
+    """
+    steps = np.repeat(np.asarray(action, float)[..., None, :], n, axis=-2)
+    steps[..., POSITION] /= n
+    steps[..., ROTATION] /= n
+    return steps
 
 
-def rotation_matrix(vector: np.ndarray) -> np.ndarray:
-    """Rotation vector (3,) [rad] to matrix (3, 3)."""
-    angle = float(np.linalg.norm(vector))
-    if angle < 1e-12:
-        return np.eye(3)
-    return axangle2mat(vector / angle, angle, is_normalized=True)
+def holds_gripper_switch(actions: np.ndarray) -> np.ndarray:
+    """Whether the gripper command changes within windows (..., T, 7); bool (...)."""
+    return np.ptp(actions[..., GRIPPER], axis=-1) > 0.1
 
 
-def rotation_vector(matrix: np.ndarray) -> np.ndarray:
-    """Rotation matrix (3, 3) to the rotation vector (3,) [rad] of the same turn."""
-    axis, angle = mat2axangle(matrix)
-    return np.asarray(axis) * angle
+def to_quaternion(vector: np.ndarray) -> np.ndarray:
+    """Rotation vectors (..., 3) [rad] to unit quaternions (..., 4), (w, x, y, z)."""
+    vector = np.asarray(vector, float)
+    half = np.linalg.norm(vector, axis=-1, keepdims=True) / 2
+    return np.concatenate([np.cos(half), vector / 2 * np.sinc(half / np.pi)], axis=-1)
+
+
+def to_rotation_vector(quaternion: np.ndarray) -> np.ndarray:
+    """Unit quaternions (..., 4), (w, x, y, z), to the shortest rotation vectors (..., 3) [rad]."""
+    quaternion = np.where(quaternion[..., :1] < 0, -quaternion, quaternion)
+    sine = np.linalg.norm(quaternion[..., 1:], axis=-1, keepdims=True)
+    angle = 2 * np.arctan2(sine, quaternion[..., :1])
+    return quaternion[..., 1:] * np.where(sine > 1e-12, angle / np.maximum(sine, 1e-12), 2.0)
+
+
+def multiply(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Product of quaternions (..., 4), (w, x, y, z): first `right`, then `left`."""
+    w, v = left[..., :1], left[..., 1:]
+    s, u = right[..., :1], right[..., 1:]
+    return np.concatenate(
+        [w * s - (v * u).sum(-1, keepdims=True), w * u + s * v + np.cross(v, u)], axis=-1
+    )

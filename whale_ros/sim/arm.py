@@ -11,9 +11,9 @@ from __future__ import annotations
 import mujoco
 import numpy as np
 from metaworld.env_dict import ALL_V3_ENVIRONMENTS_GOAL_OBSERVABLE
-from transforms3d.quaternions import mat2quat, qinverse, qmult, quat2mat
+from transforms3d.quaternions import qinverse, qmult
 
-from whale_ros.actions.composition import rotation_matrix, rotation_vector
+from whale_ros.actions.composition import to_quaternion, to_rotation_vector
 from whale_ros.sim.camera import Camera
 
 TASKS = ("reach-v3", "push-v3", "drawer-open-v3")
@@ -127,9 +127,9 @@ def _hold_posture(model: mujoco.MjModel, data: mujoco.MjData) -> None:
 
 def _turned(quaternion: np.ndarray, rotation: np.ndarray) -> np.ndarray:
     """Turn by a rotation vector in the base frame, staying within MAX_TILT_RAD of home."""
-    turned = rotation_matrix(rotation) @ quat2mat(quaternion)
-    from_home = rotation_vector(turned @ quat2mat(HOME_QUAT).T)
+    turned = qmult(to_quaternion(rotation), quaternion)
+    from_home = to_rotation_vector(qmult(turned, qinverse(HOME_QUAT)))
     angle = np.linalg.norm(from_home)
     if angle > MAX_TILT_RAD:
-        turned = rotation_matrix(from_home * MAX_TILT_RAD / angle) @ quat2mat(HOME_QUAT)
-    return mat2quat(turned)
+        turned = qmult(to_quaternion(from_home * MAX_TILT_RAD / angle), HOME_QUAT)
+    return turned

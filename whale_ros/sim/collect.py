@@ -6,12 +6,12 @@ import multiprocessing
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 from tqdm import tqdm
 
 from whale_ros.actions.space import GRIPPER, POSITION, ROTATION, ActionSpace
 from whale_ros.data.episodes import Episode, EpisodeInfo, save_episode, write_manifest
+from whale_ros.data.frames import fit
 from whale_ros.sim.arm import STEP_S, TASKS, SimArm
 from whale_ros.sim.behaviors import BEHAVIORS, Behavior
 
@@ -48,7 +48,7 @@ def run_episode(
     """Let `behavior` act from the arm's present state for `steps` actions."""
     log: dict[str, list] = {name: [] for name in Episode.__dataclass_fields__}
     for step in range(steps + 1):
-        log["frames"].append(downsample(arm.render(), resolution))
+        log["frames"].append(fit(arm.render(), resolution))
         log["hand_position"].append(arm.hand_position)
         log["object_position"].append(arm.object_position)
         log["progress"].append(arm.progress)
@@ -67,11 +67,6 @@ def execute(arm: SimArm, action: np.ndarray, space: ActionSpace) -> None:
     twist = np.concatenate([action[POSITION], action[ROTATION]]) / space.step_s
     for _ in range(round(space.step_s / STEP_S)):
         arm.step(twist, action[GRIPPER])
-
-
-def downsample(image: np.ndarray, resolution: int) -> np.ndarray:
-    """Area-average a square image (S, S, 3) uint8 to (resolution, resolution, 3)."""
-    return cv2.resize(image, (resolution, resolution), interpolation=cv2.INTER_AREA)
 
 
 def _round_robin(split: str, count: int, first_seed: int) -> Iterator[EpisodeInfo]:

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from whale_ros.actions.space import ActionSpace
 from whale_ros.data.episodes import EpisodeInfo, load_episode, read_manifest
+from whale_ros.world_model.frames import to_float
 
 
 class EpisodeSet:
@@ -52,8 +53,3 @@ class EpisodeSet:
         start = torch.randint(codes.shape[1] - length + 1, (batch,), generator=generator)
         time = start[:, None] + torch.arange(length)
         return codes[episode[:, None], time].long(), self.actions[episode[:, None], time[:, :-1]]
-
-
-def to_float(frames: Tensor) -> Tensor:
-    """uint8 (..., R, R, 3) to float (..., 3, R, R) in [0, 1]."""
-    return frames.movedim(-1, -3).float() / 255

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from whale_ros.training.dataset import EpisodeSet, to_float
+from whale_ros.training.dataset import EpisodeSet
 from whale_ros.training.loop import Schedule, train
 from whale_ros.world_model.config import WhaleConfig
+from whale_ros.world_model.frames import to_float
 from whale_ros.world_model.whale_st import WhaleST
 
 TOKENIZER_BATCH = 48
@@ -36,6 +37,7 @@ def pretrain(
     state = run / "tokenizer.safetensors"
     train("tokenizer", model.tokenizer, tokenizer_loss, tokenizer, state)
     codes = encode_all(model, data)
+    model.remember(codes)
 
     def dynamics_loss(generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         sequence, actions = data.windows(codes, DYNAMICS_BATCH, window, generator)

@@ -36,6 +36,9 @@ class WhaleST(nn.Module):
         self.tokenizer = Tokenizer(config.tokenizer)
         self.dynamics = Dynamics(config.dynamics, config.tokenizer)
         scale, offset = _normalisation(action_space)
+        tokens = config.tokenizer
+        frequency = torch.zeros(tokens.tokens, tokens.code_dim, tokens.code_levels)
+        self.register_buffer("log_frequency", frequency)  # of each code in the training data
         self.register_buffer("action_scale", scale, persistent=False)
         self.register_buffer("action_offset", offset, persistent=False)
 
@@ -111,6 +114,22 @@ class WhaleST(nn.Module):
     def features(self, latents: Tensor) -> Tensor:
         """Observed latents (..., N, C) in the space of `StepOutput.features`."""
         return self.tokenizer.values(latents)
+
+    def remember(self, codes: Tensor) -> None:
+        """Count which codes occur where in the training data, codes (..., N, C)."""
+        for level in range(self.config.tokenizer.code_levels):
+            count = (codes == level).flatten(0, -3).sum(0) + 1
+            self.log_frequency[..., level] = count
+        self.log_frequency /= self.log_frequency.sum(-1, keepdim=True)
+        self.log_frequency.log_()
+
+    def unfamiliarity(self, latents: Tensor) -> Tensor:
+        """How rare the codes of pictures (..., N, C) are in the training data, in nats per code.
+
+        High for scenes that the tokenizer was not trained on, which the dynamics cannot tell.
+        """
+        table = self.log_frequency.expand(*latents.shape, -1)
+        return -table.gather(-1, latents.unsqueeze(-1)).squeeze(-1).mean((-2, -1))
 
     def _normalised(self, actions: Tensor) -> Tensor:
         return actions * self.action_scale + self.action_offset

@@ -1,0 +1,68 @@
+"""What the arm was told to do, over time, and as actions of any interval."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+
+from whale_ros.actions.composition import compose
+from whale_ros.actions.space import DIM, GRIPPER, POSITION, ROTATION
+
+KEEP_S = 10.0
+
+
+class CommandTimeline:
+    """Twists and gripper commands, each in force until the next one.
+
+    Times are seconds of one clock, in any order of magnitude. Before the first command, and
+    without any, the arm stands still with an open gripper.
+    """
+
+    def __init__(self) -> None:
+        self._entries: deque[tuple[float, np.ndarray, float]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def add(self, time_s: float, twist: np.ndarray, gripper: float) -> None:
+        """twist: (6,) [m/s, rad/s]. A command that is older than the newest one is dropped."""
+        if self._entries and time_s < self._entries[-1][0]:
+            return
+        self._entries.append((time_s, np.asarray(twist, float), float(gripper)))
+        while self._entries[-1][0] - self._entries[0][0] > KEEP_S:
+            self._entries.popleft()
+
+    def extended(self, start_s: float, actions: np.ndarray, step_s: float) -> CommandTimeline:
+        """A copy in which `actions` (H, 7) of step_s each are in force from start_s on."""
+        copy = CommandTimeline()
+        copy._entries = deque(e for e in self._entries if e[0] < start_s)
+        for i, action in enumerate(actions):
+            twist = np.concatenate([action[POSITION], action[ROTATION]]) / step_s
+            copy._entries.append((start_s + i * step_s, twist, float(action[GRIPPER])))
+        return copy
+
+    def actions(self, start_s: float, step_s: float, count: int) -> np.ndarray:
+        """What the commands amount to in `count` intervals of step_s from start_s on, (count, 7).
+
+        The gripper command is the one in force for most of an interval.
+        """
+        entries = list(self._entries)
+        times = np.array([e[0] for e in entries])
+        result = np.zeros((count, DIM))
+        for i in range(count):
+            begin, end = start_s + i * step_s, start_s + (i + 1) * step_s
+            first = max(0, int(np.searchsorted(times, begin, "right")) - 1)
+            last = int(np.searchsorted(times, end, "left"))
+            pieces, gripper_seconds = [], {0.0: 0.0}
+            for j in range(first, last):
+                until = min(end, times[j + 1] if j + 1 < len(times) else end)
+                seconds = until - max(begin, times[j])
+                if seconds > 0:
+                    pieces.append(np.append(entries[j][1] * seconds, 0.0))
+                    gripper = entries[j][2]
+                    gripper_seconds[gripper] = gripper_seconds.get(gripper, 0.0) + seconds
+            if pieces:
+                result[i] = compose(np.array(pieces))
+            result[i, GRIPPER] = max(gripper_seconds, key=lambda g: gripper_seconds[g])
+        return result

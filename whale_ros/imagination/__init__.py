@@ -1,0 +1,1 @@
+"""Imagined futures: rolling a world model forward, and how far to trust what it shows."""

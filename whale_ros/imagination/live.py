@@ -1,0 +1,171 @@
+"""A world model at work: keeps what the robot saw, judges the present, imagines candidates.
+
+Times are seconds of the clock that stamps the images. Nothing here knows of ROS.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from whale_ros.actions.timeline import CommandTimeline
+from whale_ros.data.frames import fit
+from whale_ros.imagination.retracing import Retracing, feature_distance, retrace
+from whale_ros.imagination.rollout import Rollout, imagine
+from whale_ros.world_model.frames import to_bytes, to_float
+from whale_ros.world_model.whale_st import State, WhaleST
+
+MAX_HORIZON = 8
+KEEP_FRAMES = 100
+
+
+class NotReady(Exception):
+    """The model has not seen enough to imagine anything; the message says what is missing."""
+
+
+@dataclass
+class Judgement:
+    """How well the model knows what the camera shows now."""
+
+    uncertainty: float  # NaN if no retracing took part
+    disagreement: float
+    entropy: float
+    unfamiliarity: float
+
+
+@dataclass
+class Imagined:
+    """K candidates of H frames."""
+
+    rollout: Rollout
+    retracing: Retracing
+    goal_distance: Tensor | None  # (K, H), without a goal image None
+    reference: Tensor  # (3, R, R) the newest observed frame
+    stamp_s: float  # of that frame
+
+
+@dataclass
+class _Frame:
+    stamp_s: float
+    picture: Tensor  # (3, R, R)
+    codes: Tensor  # (N, C)
+
+
+class LiveModel:
+    """Thread-safe: images may be observed while candidates are imagined."""
+
+    def __init__(self, model: WhaleST) -> None:
+        self.model = model
+        self.history = model.config.dynamics.window - MAX_HORIZON
+        self._step_s = model.action_space.step_s
+        self._frames: deque[_Frame] = deque(maxlen=KEEP_FRAMES)
+        self._goal: Tensor | None = None
+        self._lock = threading.Lock()
+
+    def observe(self, stamp_s: float, image: np.ndarray) -> None:
+        """Take in a picture (height, width, 3) uint8 RGB; time that runs back starts afresh."""
+        picture, codes = self._encode(image)
+        with self._lock:
+            if self._frames and stamp_s <= self._frames[-1].stamp_s:
+                self._frames.clear()
+            self._frames.append(_Frame(stamp_s, picture, codes))
+
+    def set_goal(self, image: np.ndarray) -> None:
+        """What the scene should look like in the end, (height, width, 3) uint8 RGB."""
+        _, codes = self._encode(image)
+        self._goal = self.model.features(codes)
+
+    @torch.inference_mode()
+    def judge(self, commands: CommandTimeline) -> Judgement:
+        """Retrace the frame that the present command will lead to. Raises NotReady."""
+        frames = self._aligned()
+        state, past = self._start(frames, commands)
+        action = commands.actions(frames[-1].stamp_s, self._step_s, 1)
+        rollout = imagine(self.model, state, _tensor(action[None]), past)
+        retracing = retrace(self.model, rollout, (0,))
+        return Judgement(
+            uncertainty=float(retracing.uncertainty[0]),
+            disagreement=float(retracing.disagreement[0, 0]),
+            entropy=float(retracing.entropy[0, 0]),
+            unfamiliarity=float(self.model.unfamiliarity(frames[-1].codes)),
+        )
+
+    @torch.inference_mode()
+    def predict(
+        self, start_s: float, candidates: np.ndarray, commands: CommandTimeline
+    ) -> Imagined:
+        """Imagine candidates (K, H, 7) whose first actions begin at start_s. Raises NotReady.
+
+        The arm is in motion while it plans: until start_s the present commands stay in force,
+        and all actions are resampled to the model's steps from the newest frame on.
+        """
+        frames = self._aligned()
+        newest = frames[-1].stamp_s
+        actions = np.stack(
+            [
+                commands.extended(start_s, candidate, self._step_s).actions(
+                    newest, self._step_s, len(candidate)
+                )
+                for candidate in candidates
+            ]
+        )
+        state, past = self._start(frames, commands)
+        index = torch.zeros(len(candidates), dtype=torch.long)
+        rollout = imagine(
+            self.model, self.model.fork(state, index), _tensor(actions), past[index]
+        )
+        horizon = rollout.horizon
+        retracing = retrace(self.model, rollout, judged_frames(horizon))
+        distance = None if self._goal is None else feature_distance(rollout.features, self._goal)
+        return Imagined(rollout, retracing, distance, frames[-1].picture, newest)
+
+    @torch.inference_mode()
+    def decode(self, imagined: Imagined) -> np.ndarray:
+        """Pictures (K, H, R, R, 3) uint8 RGB."""
+        pictures = self.model.decode(imagined.rollout.latents, imagined.reference)
+        return to_bytes(pictures).numpy()
+
+    def _start(self, frames: list[_Frame], commands: CommandTimeline) -> tuple[State, Tensor]:
+        codes = torch.stack([frame.codes for frame in frames]).unsqueeze(0)
+        past = commands.actions(frames[0].stamp_s, self._step_s, len(frames) - 1)
+        actions = _tensor(past[None])
+        return self.model.start(codes, actions), actions
+
+    def _aligned(self) -> list[_Frame]:
+        """The frames one model step apart that end with the newest one."""
+        with self._lock:
+            frames = list(self._frames)
+        if not frames:
+            raise NotReady("no camera image has arrived yet")
+        stamps = np.array([frame.stamp_s for frame in frames])
+        wanted = stamps[-1] - self._step_s * np.arange(self.history - 1, -1, -1)
+        nearest = np.abs(stamps[:, None] - wanted).argmin(0)
+        off = float(np.abs(stamps[nearest] - wanted).max())
+        if off > self._step_s / 3:
+            raise NotReady(
+                f"{self.history} images {self._step_s:g} s apart are needed, one of them is "
+                f"{off:.2f} s from where it should be (start-up, or the camera is too slow)"
+            )
+        return [frames[i] for i in nearest]
+
+    @torch.inference_mode()
+    def _encode(self, image: np.ndarray) -> tuple[Tensor, Tensor]:
+        picture = to_float(torch.from_numpy(fit(image, self.model.config.tokenizer.resolution)))
+        return picture, self.model.encode(picture.unsqueeze(0))[0]
+
+
+def judged_frames(horizon: int) -> tuple[int, ...]:
+    """The frames of a rollout that are retraced: its end, and half-way.
+
+    Two, so that one is left when a gripper switch keeps the other from being judged.
+    """
+    return tuple(sorted({(horizon - 1) // 2, horizon - 1}))
+
+
+def _tensor(actions: np.ndarray) -> Tensor:
+    return torch.from_numpy(actions.astype(np.float32))

@@ -1,0 +1,45 @@
+"""Roll a world model forward under given actions, all candidates at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from whale_ros.world_model.interface import WorldModel
+
+
+@dataclass
+class Rollout:
+    """H imagined frames of B candidates, after T observed ones."""
+
+    actions: Tensor  # (B, T-1+H, 7), the observed ones first, physical units
+    latents: Tensor  # (B, H, ...)
+    features: Tensor  # (B, H, N, C)
+    entropy: Tensor  # (B, H)
+    state: Any  # after the last frame
+
+    @property
+    def horizon(self) -> int:
+        return self.entropy.shape[1]
+
+
+@torch.inference_mode()
+def imagine(model: WorldModel, state: Any, actions: Tensor, past_actions: Tensor) -> Rollout:
+    """Imagine the frames that follow `state` under actions (B, H, 7).
+
+    past_actions: (B, T-1, 7), those that led to `state`.
+    """
+    outputs = []
+    for action in actions.unbind(1):
+        state, output = model.step(state, action)
+        outputs.append(output)
+    return Rollout(
+        actions=torch.cat([past_actions, actions], dim=1),
+        latents=torch.stack([o.latent for o in outputs], dim=1),
+        features=torch.stack([o.features for o in outputs], dim=1),
+        entropy=torch.stack([o.entropy for o in outputs], dim=1),
+        state=state,
+    )

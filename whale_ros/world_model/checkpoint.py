@@ -1,0 +1,102 @@
+"""Checkpoints: weights as safetensors, and beside them a JSON card that says what they are.
+
+Nothing here unpickles. A checkpoint is a folder with `model.safetensors` and `card.json`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load, save_file
+
+from whale_ros.actions.space import ActionSpace
+from whale_ros.world_model.config import WhaleConfig
+from whale_ros.world_model.whale_st import WhaleST
+
+SCHEMA = 1
+WEIGHTS, CARD = "model.safetensors", "card.json"
+SHIPPED = Path(__file__).parent / "checkpoints" / "tiny"
+
+
+class CheckpointError(Exception):
+    """A checkpoint that must not be used; the message names it and says why."""
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Bounds that nominal held-out data stays under, with the share of it that does."""
+
+    live_uncertainty: float  # of one retraced step from the present
+    candidate_uncertainty: float  # of a whole rollout
+    unfamiliarity: float  # of one image
+    quantile: float
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a checkpoint is and how it was made."""
+
+    config: WhaleConfig
+    action_space: ActionSpace
+    thresholds: Thresholds
+    sha256: str = ""  # of the weights file
+    camera: str = ""  # in words: which camera and where it stands
+    training: dict = field(default_factory=dict)  # data, steps, seeds, hardware, seconds
+    metrics: dict = field(default_factory=dict)  # on held-out episodes
+    licence: str = "Apache-2.0"
+    schema: int = SCHEMA
+
+
+def save_checkpoint(folder: Path, model: WhaleST, card: Card) -> Card:
+    """Write weights and card; returns the card with the hash filled in."""
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = folder / WEIGHTS
+    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, weights)
+    content = asdict(card) | {"sha256": _sha256(weights.read_bytes())}
+    (folder / CARD).write_text(json.dumps(content, indent=1) + "\n")
+    return read_card(folder)
+
+
+def load_checkpoint(folder: Path) -> tuple[WhaleST, Card]:
+    """Raises CheckpointError if anything is absent, corrupt or does not fit."""
+    card = read_card(folder)
+    weights = (folder / WEIGHTS).read_bytes()
+    if (found := _sha256(weights)) != card.sha256:
+        raise CheckpointError(
+            f"checkpoint {folder}: {WEIGHTS} is corrupt or not the one that the card describes "
+            f"(SHA-256 {found[:12]}..., the card says {card.sha256[:12]}...); copy it again"
+        )
+    model = WhaleST(card.config, card.action_space)
+    try:
+        model.load_state_dict(load(weights))
+    except (RuntimeError, SafetensorError) as error:
+        raise CheckpointError(f"checkpoint {folder}: weights do not fit: {error}") from error
+    return model.eval(), card
+
+
+def read_card(folder: Path) -> Card:
+    """Raises CheckpointError if there is no card or it cannot be read."""
+    for name in (CARD, WEIGHTS):
+        if not (folder / name).is_file():
+            raise CheckpointError(
+                f"checkpoint {folder} has no {name}; give a folder that `whale train` wrote, "
+                "or leave the parameter empty for the one that is shipped"
+            )
+    try:
+        content = json.loads((folder / CARD).read_text())
+        if content.get("schema") != SCHEMA:
+            raise ValueError(f"schema {content.get('schema')!r}, this version reads {SCHEMA}")
+        content["config"] = WhaleConfig.from_dict(content["config"])
+        content["action_space"] = ActionSpace.from_dict(content["action_space"])
+        content["thresholds"] = Thresholds(**content["thresholds"])
+        return Card(**content)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise CheckpointError(f"checkpoint {folder}: {CARD} cannot be read: {error}") from error
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
