@@ -33,6 +33,11 @@ class CommandTimeline:
         while self._entries[-1][0] - self._entries[0][0] > KEEP_S:
             self._entries.popleft()
 
+    def copy(self) -> CommandTimeline:
+        copy = CommandTimeline()
+        copy._entries = self._entries.copy()
+        return copy
+
     def extended(self, start_s: float, actions: np.ndarray, step_s: float) -> CommandTimeline:
         """A copy in which `actions` (H, 7) of step_s each are in force from start_s on."""
         copy = CommandTimeline()

@@ -79,14 +79,10 @@ def evaluate_prediction(model: WhaleST, data: EpisodeSet, seed: int = 0) -> dict
             "copy": last.expand_as(real),
         }
         moving = ((real - last).abs().amax(2, keepdim=True) > MOVING).float()
-        pixels += torch.stack(
-            [torch.ones_like(moving).sum((0, 2, 3, 4)), moving.sum((0, 2, 3, 4))]
-        )
+        pixels += torch.stack([torch.ones_like(moving).sum((0, 2, 3, 4)), moving.sum((0, 2, 3, 4))])
         for name, picture in pictures.items():
             error = (picture - real).square().mean(2, keepdim=True)
-            sums[name] += torch.stack(
-                [error.sum((0, 2, 3, 4)), (error * moving).sum((0, 2, 3, 4))]
-            )
+            sums[name] += torch.stack([error.sum((0, 2, 3, 4)), (error * moving).sum((0, 2, 3, 4))])
         count += batch
     psnr = {name: -10 * torch.log10(total / pixels) for name, total in sums.items()}
     return {
@@ -108,5 +104,3 @@ def _at_reported_steps(psnr: dict[str, Tensor], row: int) -> dict:
 def feature_errors(model: WhaleST, window: Window, rollout: Rollout) -> Tensor:
     """(B, H) distance between imagined and real frames in the tokenizer's features."""
     return feature_distance(rollout.features, model.features(model.encode(window.future_frames)))
-
-

@@ -116,9 +116,7 @@ class LiveModel:
         )
         state, past = self._start(frames, commands)
         index = torch.zeros(len(candidates), dtype=torch.long)
-        rollout = imagine(
-            self.model, self.model.fork(state, index), _tensor(actions), past[index]
-        )
+        rollout = imagine(self.model, self.model.fork(state, index), _tensor(actions), past[index])
         horizon = rollout.horizon
         retracing = retrace(self.model, rollout, judged_frames(horizon))
         distance = None if self._goal is None else feature_distance(rollout.features, self._goal)

@@ -24,7 +24,7 @@ K = (1, 2, 3, 4)
 
 @dataclass
 class Retracing:
-    """How far to trust B rollouts of H frames; NaN where a frame was not, or could not be, judged."""
+    """How far to trust B rollouts of H frames; NaN where a frame could not be judged."""
 
     disagreement: Tensor  # (B, H), mean over the k that took part
     entropy: Tensor  # (B, H)
@@ -34,6 +34,10 @@ class Retracing:
     def product(self) -> Tensor:
         """(B, H) the paper's uncertainty."""
         return self.disagreement * self.entropy
+
+    def steps(self, row: int) -> list[int]:
+        """The k that took part in judging one rollout."""
+        return [k for k, used in zip(K, self.took_part[row].any(dim=0), strict=True) if used]
 
     @property
     def uncertainty(self) -> Tensor:

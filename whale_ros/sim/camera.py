@@ -12,6 +12,10 @@ LOOK_AT = (0.0, 0.68, 0.12)  # base frame [m]
 DISTANCE_M = 0.95
 AZIMUTH_DEG = 140.0
 ELEVATION_DEG = -32.0
+DESCRIPTION = (
+    f"simulated, {SIZE} x {SIZE} pixels, {DISTANCE_M:g} m from {LOOK_AT} in the base frame, "
+    f"azimuth {AZIMUTH_DEG:g} deg, elevation {ELEVATION_DEG:g} deg"
+)
 
 
 @dataclass

@@ -24,9 +24,7 @@ class EpisodeSet:
         self.infos: list[EpisodeInfo] = [info for info in infos if info.split == split]
         if not self.infos:
             raise ValueError(f"{folder} has no {split} episodes")
-        loaded = [
-            load_episode(folder / info.file) for info in tqdm(self.infos, f"loading {split}")
-        ]
+        loaded = [load_episode(folder / info.file) for info in tqdm(self.infos, f"loading {split}")]
         if len({len(episode.actions) for episode in loaded}) > 1:
             raise ValueError(f"the {split} episodes of {folder} differ in length")
         self.frames = torch.from_numpy(np.stack([e.frames for e in loaded]))  # (E, T+1, R, R, 3)

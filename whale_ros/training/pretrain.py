@@ -41,8 +41,7 @@ def pretrain(
 
     def dynamics_loss(generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         sequence, actions = data.windows(codes, DYNAMICS_BATCH, window, generator)
-        normalised = actions * model.action_scale + model.action_offset
-        return model.dynamics.loss(sequence, normalised, generator)
+        return model.dynamics.loss(sequence, model.normalised(actions), generator)
 
     train("dynamics", model.dynamics, dynamics_loss, dynamics, run / "dynamics.safetensors")
     return model.eval()

@@ -28,12 +28,11 @@ class CheckpointError(Exception):
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Bounds that nominal held-out data stays under, with the share of it that does."""
+    """Bounds that nominal held-out data stays under."""
 
     live_uncertainty: float  # of one retraced step from the present
     candidate_uncertainty: float  # of a whole rollout
     unfamiliarity: float  # of one image
-    quantile: float
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class WhaleConfig:
     @classmethod
     def from_dict(cls, values: dict) -> WhaleConfig:
         """Raises ValueError naming unknown or missing sections and fields."""
-        sections = {"tokenizer": TokenizerConfig, "dynamics": DynamicsConfig}
+        sections: dict[str, Any] = {"tokenizer": TokenizerConfig, "dynamics": DynamicsConfig}
         _check_keys("configuration", values, {"name", *sections})
         built = {}
         for name, section in sections.items():

@@ -29,6 +29,10 @@ class State:
 class WhaleST(nn.Module):
     """Implements `interface.WorldModel`; its latents are token codes (..., N, C) long."""
 
+    log_frequency: Tensor  # (N, C, levels)
+    action_scale: Tensor  # (7,)
+    action_offset: Tensor  # (7,)
+
     def __init__(self, config: WhaleConfig, action_space: ActionSpace) -> None:
         super().__init__()
         self.config = config
@@ -59,13 +63,13 @@ class WhaleST(nn.Module):
         latents, actions = latents[:, -keep:], actions[:, max(0, actions.shape[1] - keep + 1) :]
         if actions.shape[1] == 0:
             return State(latents, actions, [])
-        _, cache = self.dynamics(latents[:, :-1], self._normalised(actions))
+        _, cache = self.dynamics(latents[:, :-1], self.normalised(actions))
         return State(latents, actions, cache)
 
     def step(self, state: State, action: Tensor) -> tuple[State, StepOutput]:
         """Greedy decoding, all tokens of the frame in one pass."""
         logits, cache = self.dynamics(
-            state.codes[:, -1:], self._normalised(action).unsqueeze(1), past=state.cache or None
+            state.codes[:, -1:], self.normalised(action).unsqueeze(1), past=state.cache or None
         )
         keep = self.config.dynamics.window - 1
         cache = [(keys[:, :, -keep:], values[:, :, -keep:]) for keys, values in cache]
@@ -94,9 +98,7 @@ class WhaleST(nn.Module):
         if left < 0 or steps >= state.codes.shape[1]:
             raise ValueError(f"cannot rewind {steps} of {state.codes.shape[1]} frames")
         cache = [(keys[:, :, :left], values[:, :, :left]) for keys, values in state.cache]
-        return State(
-            state.codes[:, :-steps], state.actions[:, :-steps], cache if left else []
-        )
+        return State(state.codes[:, :-steps], state.actions[:, :-steps], cache if left else [])
 
     def fork(self, state: State, index: Tensor) -> State:
         tokens = self.config.tokenizer.tokens
@@ -131,7 +133,8 @@ class WhaleST(nn.Module):
         table = self.log_frequency.expand(*latents.shape, -1)
         return -table.gather(-1, latents.unsqueeze(-1)).squeeze(-1).mean((-2, -1))
 
-    def _normalised(self, actions: Tensor) -> Tensor:
+    def normalised(self, actions: Tensor) -> Tensor:
+        """Actions (..., 7) as the dynamics takes them."""
         return actions * self.action_scale + self.action_offset
 
 

@@ -1,0 +1,51 @@
+"""Bounds on the uncertainties: what nominal held-out episodes stay under.
+
+A first, plain version: quantiles over windows. Conformal calibration will take its place.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from whale_ros.evaluation.prediction import HORIZON, Window, foretell, held_out_windows
+from whale_ros.imagination.live import judged_frames
+from whale_ros.imagination.retracing import retrace
+from whale_ros.training.dataset import EpisodeSet
+from whale_ros.world_model.checkpoint import Thresholds
+from whale_ros.world_model.whale_st import WhaleST
+
+CANDIDATE_QUANTILE = 0.95
+LIVE_QUANTILE = 0.999  # looked at ten times a second, so false alarms must be rarer
+LIVE_MARGIN = 1.5  # the live robot's timing is less regular than a data set's
+
+
+def measure_thresholds(model: WhaleST, data: EpisodeSet) -> Thresholds:
+    """From the uncertainties of a split that the model was not trained on."""
+    candidate, live, unfamiliarity = [], [], []
+    for window in held_out_windows(data, model.config.dynamics.window - HORIZON):
+        candidate.append(candidate_uncertainty(model, window))
+        live.append(live_uncertainty(model, window))
+        unfamiliarity.append(model.unfamiliarity(model.encode(window.future_frames)).flatten())
+    return Thresholds(
+        live_uncertainty=LIVE_MARGIN * _quantile(live, LIVE_QUANTILE),
+        candidate_uncertainty=_quantile(candidate, CANDIDATE_QUANTILE),
+        unfamiliarity=LIVE_MARGIN * _quantile(unfamiliarity, LIVE_QUANTILE),
+    )
+
+
+def candidate_uncertainty(model: WhaleST, window: Window) -> Tensor:
+    """(B,) of the whole rollouts, as for a planner's candidates."""
+    rollout = foretell(model, window, window.actions)
+    return retrace(model, rollout, judged_frames(HORIZON)).uncertainty
+
+
+def live_uncertainty(model: WhaleST, window: Window) -> Tensor:
+    """(B,) of the first step, as for every camera image."""
+    rollout = foretell(model, window, window.actions[:, :1])
+    return retrace(model, rollout, (0,)).uncertainty
+
+
+def _quantile(values: list[Tensor], share: float) -> float:
+    together = torch.cat(values)
+    return float(torch.quantile(together[~together.isnan()], share))

@@ -1,0 +1,331 @@
+"""Node `world_model`: imagines candidates on request, and tells with every camera image how far
+its imagination can be trusted."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import rclpy
+import torch
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from geometry_msgs.msg import PoseStamped, TwistStamped
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import Image
+from std_msgs.msg import Float64
+
+from whale_ros.actions.space import DIM
+from whale_ros.actions.timeline import CommandTimeline
+from whale_ros.imagination.live import MAX_HORIZON, Imagined, LiveModel, NotReady
+from whale_ros.imagination.mosaic import mosaic
+from whale_ros.msg import ActionSequence, Prediction, Uncertainty
+from whale_ros.nodes.commands import PoseDifferences, twist_array
+from whale_ros.nodes.images import BadImage, from_array, to_rgb
+from whale_ros.nodes.parameters import BadParameter, Parameter, declare
+from whale_ros.nodes.topics import why_silent
+from whale_ros.srv import Predict
+from whale_ros.world_model.checkpoint import SHIPPED, CheckpointError, load_checkpoint
+
+MAX_CANDIDATES = 64
+CARRY_OVER_S = 0.6  # how long an uncertainty stands in while a gripper switch forbids retracing
+
+PARAMETERS = (
+    Parameter("checkpoint", "", "Folder that `whale train` wrote; empty: the shipped one.",
+              read_only=True),
+    Parameter("camera_topic", "camera/image", "sensor_msgs/Image to imagine from.",
+              read_only=True),
+    Parameter("image_width", 128, "Width of the camera's images; others are refused [pixels].",
+              range=(32, 8192), read_only=True),
+    Parameter("image_height", 128, "Height of the camera's images; others are refused [pixels].",
+              range=(32, 8192), read_only=True),
+    Parameter("command_topic", "arm/twist_command", "What the gate tells the arm.",
+              read_only=True),
+    Parameter("command_type", "twist", "Type of command_topic: TwistStamped or PoseStamped.",
+              choices=("twist", "pose"), read_only=True),
+    Parameter("gripper_command_topic", "gripper/command",
+              "What the gate tells the gripper, std_msgs/Float64, 0 open .. 1 closed.",
+              read_only=True),
+    Parameter("threads", 1, "CPU threads of torch; one is often fastest for small models.",
+              range=(1, 64), read_only=True),
+)  # fmt: skip
+
+NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+LATCHED = QoSProfile(
+    depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
+)
+
+
+class WorldModelNode(Node):
+    """Raises BadParameter or CheckpointError when it cannot start."""
+
+    def __init__(self) -> None:
+        super().__init__("world_model")
+        self._values = declare(self, PARAMETERS)
+        torch.set_num_threads(self._values["threads"])
+        model, self._card = load_checkpoint(Path(self._values["checkpoint"] or SHIPPED))
+        self._live = LiveModel(model)
+        self._commands = CommandTimeline()
+        self._commands_lock = threading.Lock()
+        self._twist, self._gripper = np.zeros(6), 0.0
+        self._pose_differences = PoseDifferences()
+        self._image: Image | None = None
+        self._image_arrived = threading.Condition()
+        self._why_not_ready = ""
+        self._last_uncertainty = (float("-inf"), float("nan"))  # stamp and value
+
+        self._uncertainty = self.create_publisher(Uncertainty, "~/uncertainty", NEWEST)
+        self._mosaic = self.create_publisher(Image, "~/rollout_mosaic", 1)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 1)
+        light = MutuallyExclusiveCallbackGroup()
+        topic = self._values["camera_topic"]
+        self.create_subscription(Image, topic, self._keep_image, NEWEST, callback_group=light)
+        self.create_subscription(
+            Image, "goal_image", self._take_goal, LATCHED,
+            callback_group=MutuallyExclusiveCallbackGroup(),
+        )  # fmt: skip
+        command, kind = self._values["command_topic"], self._values["command_type"]
+        if kind == "twist":
+            self.create_subscription(
+                TwistStamped, command, self._log_twist, NEWEST, callback_group=light
+            )
+        else:
+            self.create_subscription(
+                PoseStamped, command, self._log_pose, NEWEST, callback_group=light
+            )
+        topic = self._values["gripper_command_topic"]
+        self.create_subscription(Float64, topic, self._log_gripper, NEWEST, callback_group=light)
+        self.create_service(
+            Predict, "~/predict", self._predict, callback_group=MutuallyExclusiveCallbackGroup()
+        )
+        self.create_timer(1.0, self._report, callback_group=light)
+        threading.Thread(target=self._watch, name="watch", daemon=True).start()
+        self.get_logger().info(
+            f"checkpoint {self._card.sha256[:12]}, {self._card.config.name}, "
+            f"actions {self._card.action_space.signature}"
+        )
+
+    # Callbacks that only store the newest.
+
+    def _keep_image(self, message: Image) -> None:
+        with self._image_arrived:
+            self._image = message
+            self._image_arrived.notify()
+
+    def _log_twist(self, message: TwistStamped) -> None:
+        self._twist = twist_array(message.twist)
+        self._log_command(seconds(message.header.stamp))
+
+    def _log_pose(self, message: PoseStamped) -> None:
+        difference = self._pose_differences.twist(message)
+        if difference is not None:
+            since, self._twist = difference
+            self._log_command(since)
+
+    def _log_gripper(self, message: Float64) -> None:
+        self._gripper = message.data
+
+    def _log_command(self, stamp_s: float) -> None:
+        if np.isfinite(self._twist).all() and np.isfinite(self._gripper):
+            with self._commands_lock:
+                self._commands.add(stamp_s, self._twist, self._gripper)
+
+    def _command_history(self) -> CommandTimeline:
+        with self._commands_lock:
+            return self._commands.copy()
+
+    # The present, judged with every image.
+
+    def _watch(self) -> None:
+        while rclpy.ok():
+            with self._image_arrived:
+                if self._image is None:
+                    self._image_arrived.wait(0.5)
+                message, self._image = self._image, None
+            try:
+                heartbeat = self._judge(message)
+            except Exception as error:  # whatever it is, the gate must hear that nothing is known
+                heartbeat = self._not_ready(f"failed: {error!r}")
+            if heartbeat.message != self._why_not_ready:
+                self._why_not_ready = heartbeat.message
+                self.get_logger().warning(heartbeat.message or "ready")
+            if rclpy.ok():
+                self._uncertainty.publish(heartbeat)
+
+    def _judge(self, message: Image | None) -> Uncertainty:
+        if message is None:
+            return self._not_ready(why_silent(self, self._values["camera_topic"], Image))
+        expected = self._values["image_width"], self._values["image_height"]
+        if (message.width, message.height) != expected:
+            return self._not_ready(
+                f"image is {message.width} x {message.height} pixels, image_width and "
+                f"image_height say {expected[0]} x {expected[1]}"
+            )
+        stamp_s = seconds(message.header.stamp)
+        try:
+            self._live.observe(stamp_s, to_rgb(message))
+            judgement = self._live.judge(self._command_history())
+        except (BadImage, NotReady) as error:
+            return self._not_ready(str(error))
+        value = judgement.uncertainty
+        if np.isnan(value) and 0 <= stamp_s - self._last_uncertainty[0] <= CARRY_OVER_S:
+            value = self._last_uncertainty[1]
+        else:
+            self._last_uncertainty = (stamp_s, value)
+        heartbeat = self._not_ready("")
+        heartbeat.header = message.header
+        heartbeat.ready = True
+        heartbeat.uncertainty = value
+        heartbeat.disagreement = judgement.disagreement
+        heartbeat.entropy = judgement.entropy
+        heartbeat.familiarity_error = judgement.unfamiliarity
+        heartbeat.latency_s = self.get_clock().now().nanoseconds * 1e-9 - stamp_s
+        return heartbeat
+
+    def _not_ready(self, why: str) -> Uncertainty:
+        unknown = float("nan")
+        return Uncertainty(
+            ready=False,
+            uncertainty=unknown,
+            disagreement=unknown,
+            entropy=unknown,
+            familiarity_error=unknown,
+            threshold=self._card.thresholds.live_uncertainty,
+            familiarity_threshold=self._card.thresholds.unfamiliarity,
+            checkpoint=self._card.sha256,
+            message=why,
+        )
+
+    # Candidates, imagined on request.
+
+    def _take_goal(self, message: Image) -> None:
+        try:
+            self._live.set_goal(to_rgb(message))
+        except BadImage as error:
+            self.get_logger().error(f"goal_image refused: {error}")
+
+    def _predict(self, request: Predict.Request, response: Predict.Response) -> Predict.Response:
+        began = time.monotonic()
+        candidates = request.candidate_set.candidates
+        response.threshold = self._card.thresholds.candidate_uncertainty
+        response.checkpoint = self._card.sha256
+        response.message = self._why_refused(candidates)
+        if response.message:
+            return response
+        actions = np.stack([np.reshape(c.actions, (c.horizon, DIM)) for c in candidates])
+        try:
+            imagined = self._live.predict(
+                seconds(candidates[0].header.stamp), actions, self._command_history()
+            )
+        except NotReady as error:
+            response.message = str(error)
+            return response
+        response.predictions = self._predictions(candidates, imagined)
+        if request.return_frames or self._mosaic.get_subscription_count():
+            self._show(response.predictions, imagined, request.return_frames)
+        response.success = True
+        response.observation_stamp = rclpy.time.Time(seconds=imagined.stamp_s).to_msg()
+        response.latency_s = time.monotonic() - began
+        return response
+
+    def _why_refused(self, candidates: list[ActionSequence]) -> str:
+        """Empty if the request is sound. Looks at sizes before anything is allocated."""
+        if not 1 <= len(candidates) <= MAX_CANDIDATES:
+            return f"{len(candidates)} candidates, expected 1 to {MAX_CANDIDATES}"
+        space = self._card.action_space
+        first = candidates[0]
+        for candidate in candidates:
+            name = f"candidate {candidate.id!r}"
+            if candidate.action_space != space.signature:
+                return (
+                    f"{name} has the action space {candidate.action_space!r}, "
+                    f"the checkpoint's is {space.signature!r}"
+                )
+            if candidate.dim != DIM or not 1 <= candidate.horizon <= MAX_HORIZON:
+                return (
+                    f"{name} is {candidate.horizon} x {candidate.dim}, expected horizon 1 to "
+                    f"{MAX_HORIZON} and dim {DIM}"
+                )
+            if len(candidate.actions) != candidate.horizon * DIM:
+                return (
+                    f"{name} holds {len(candidate.actions)} numbers, "
+                    f"expected {candidate.horizon} x {DIM}"
+                )
+            same = candidate.horizon == first.horizon and (
+                candidate.header.stamp == first.header.stamp
+            )
+            if not same:
+                return f"{name} differs from the first one in horizon or stamp"
+            if why := space.why_invalid(np.reshape(candidate.actions, (-1, DIM))):
+                return f"{name}: {why}"
+        return ""
+
+    def _predictions(
+        self, candidates: list[ActionSequence], imagined: Imagined
+    ) -> list[Prediction]:
+        retracing, distance = imagined.retracing, imagined.goal_distance
+        threshold = self._card.thresholds.candidate_uncertainty
+        predictions = []
+        for row, candidate in enumerate(candidates):
+            uncertainty = float(retracing.uncertainty[row])
+            predictions.append(
+                Prediction(
+                    candidate_id=candidate.id,
+                    uncertainty=uncertainty,
+                    disagreement=retracing.disagreement[row].tolist(),
+                    entropy=retracing.entropy[row].tolist(),
+                    goal_distance=[] if distance is None else distance[row].tolist(),
+                    retracing_steps=retracing.steps(row),
+                    trusted=uncertainty <= threshold,
+                )
+            )
+        return predictions
+
+    def _show(self, predictions: list[Prediction], imagined: Imagined, in_reply: bool) -> None:
+        pictures = self._live.decode(imagined)
+        if in_reply:
+            for prediction, row in zip(predictions, pictures, strict=True):
+                prediction.frames = [from_array(picture, "rgb8") for picture in row]
+        if self._mosaic.get_subscription_count():
+            labels = [f"{p.candidate_id}  U {p.uncertainty:.4f}" for p in predictions]
+            picture = mosaic(pictures, labels, [p.trusted for p in predictions])
+            self._mosaic.publish(from_array(picture, "rgb8"))
+
+    def _report(self) -> None:
+        ready = not self._why_not_ready
+        status = DiagnosticStatus(
+            name=f"{self.get_fully_qualified_name()}: imagination",
+            level=DiagnosticStatus.OK if ready else DiagnosticStatus.ERROR,
+            message=self._why_not_ready or "ready",
+            hardware_id=self._card.sha256[:12],
+            values=[KeyValue(key="uncertainty", value=f"{self._last_uncertainty[1]:.5f}")],
+        )
+        report = DiagnosticArray(status=[status])
+        report.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(report)
+
+
+def seconds(stamp) -> float:
+    """Seconds of a builtin_interfaces/Time."""
+    return stamp.sec + stamp.nanosec * 1e-9
+
+
+def main() -> None:
+    rclpy.init()
+    try:
+        node = WorldModelNode()
+    except (BadParameter, CheckpointError) as error:
+        sys.exit(f"world_model: {error}")
+    executor = MultiThreadedExecutor(num_threads=4)
+    executor.add_node(node)
+    try:
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        rclpy.try_shutdown()
