@@ -1,0 +1,125 @@
+"""Pictures of a demonstration, from an observer's notes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import matplotlib
+import numpy as np
+
+from whale_ros.evaluation.demo_log import DecisionNote, DemoLog
+from whale_ros.imagination.mosaic import mosaic
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt  # after the choice of the backend
+
+GREEN, RED, GREY = "#2a7f3f", "#c0392b", "#b0b0b0"
+SHOWN_CANDIDATES = 6
+
+
+def draw_timeline(log: DemoLog, path: Path) -> None:
+    """Uncertainty, threshold, candidates and gate state over time."""
+    zero = log.gate[0].time_s
+    figure, (top, middle, bottom) = plt.subplots(
+        3, 1, figsize=(14, 8), sharex=True, height_ratios=[4, 3, 1.2], layout="constrained"
+    )
+    times = [h.time_s - zero for h in log.heartbeats]
+    top.plot(times, [h.uncertainty for h in log.heartbeats], color="#1f4e79", lw=1.2,
+             label="live, retracing from every image")  # fmt: skip
+    top.plot(times, [h.threshold for h in log.heartbeats], color="#1f4e79", ls="--", lw=1,
+             label="its threshold")  # fmt: skip
+    for good, colour, label in ((True, GREEN, "candidates kept"), (False, RED, "rejected")):
+        points = [
+            (d.time_s - zero, c.uncertainty)
+            for d in log.decisions
+            for c in d.candidates
+            if c.verdict.startswith(("chosen", "passed")) == good
+        ]
+        if points:
+            top.scatter(*zip(*points, strict=True), s=9, color=colour, label=label, zorder=3)
+    thresholds = [c.threshold for d in log.decisions for c in d.candidates]
+    if thresholds:
+        top.axhline(thresholds[0], color=GREEN, ls=":", lw=1, label="threshold of candidates")
+    top.set_ylabel("uncertainty")
+    top.set_yscale("log")
+    middle.plot(times, [h.unfamiliarity for h in log.heartbeats], color="#7a4b9a", lw=1.2)
+    middle.plot(times, [h.unfamiliarity_threshold for h in log.heartbeats], color="#7a4b9a",
+                ls="--", lw=1)  # fmt: skip
+    middle.set_ylabel("unfamiliarity\nof the image [nats]")
+    for begin, end, executing in _state_spans(log):
+        bottom.axvspan(begin - zero, end - zero, color=GREEN if executing else RED, lw=0)
+    bottom.set_yticks([])
+    bottom.set_ylabel("gate\n(red: hold)")
+    bottom.set_xlabel("time [s]")
+    for axis in (top, middle):
+        for d in log.disturbances:
+            axis.axvspan(d.begin_s - zero, d.end_s - zero, color="#f5c542", alpha=0.4, lw=0,
+                         label=d.kind if axis is top else None)  # fmt: skip
+    for episode in log.episodes:
+        for axis in (top, middle, bottom):
+            axis.axvline(episode.begin_s - zero, color=GREY, lw=0.8)
+        outcome = "done" if episode.success else "not done"
+        top.text(episode.begin_s - zero, 1.01, f" {episode.task}: {outcome}", fontsize=9,
+                 transform=top.get_xaxis_transform())  # fmt: skip
+    top.legend(loc="upper right", fontsize=8, ncols=3)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def draw_decision(log: DemoLog, decision: DecisionNote, path: Path) -> None:
+    """What really happened in the first row; below, what each candidate was imagined to do."""
+    horizon = len(decision.candidates[0].actions)
+    shown = _shown(decision)
+    rows = [np.stack([c.frames for c in shown])] if shown else []
+    if not rows:
+        return
+    size = rows[0].shape[2]
+    real = [
+        _image_at(log, decision.observed_s + (i + 1) * decision.step_s, size)
+        for i in range(horizon)
+    ]
+    picture = mosaic(
+        np.concatenate([np.stack(real)[None], rows[0]]),
+        ["what happened", *(f"{c.id}  U {c.uncertainty:.4f}  {c.verdict}"[:90] for c in shown)],
+        [True, *(c.verdict.startswith(("chosen", "passed")) for c in shown)],
+    )
+    cv2.imwrite(str(path), picture[..., ::-1])
+
+
+def interesting_decisions(log: DemoLog, count: int) -> list[DecisionNote]:
+    """Decisions with frames, spread over the episodes, those with rejected candidates first."""
+    with_frames = [d for d in log.decisions if d.chosen_id and d.candidates[0].frames is not None]
+    chosen = []
+    for episode in log.episodes:
+        inside = [d for d in with_frames if episode.begin_s <= d.time_s <= episode.end_s]
+        inside.sort(key=lambda d: -len({c.verdict.split(":")[0] for c in d.candidates}))
+        chosen += inside[:1]
+    return chosen[:count]
+
+
+def _shown(decision: DecisionNote) -> list:
+    """The chosen candidate, then the others from trusted to untrusted, evenly thinned out."""
+    framed = [c for c in decision.candidates if c.frames is not None]
+    framed.sort(key=lambda c: (c.id != decision.chosen_id, c.uncertainty))
+    if len(framed) <= SHOWN_CANDIDATES:
+        return framed
+    keep = np.linspace(0, len(framed) - 1, SHOWN_CANDIDATES).round().astype(int)
+    return [framed[i] for i in keep]
+
+
+def _image_at(log: DemoLog, time_s: float, size: int) -> np.ndarray:
+    stamps = np.array([stamp for stamp, _ in log.images])
+    image = log.images[int(np.abs(stamps - time_s).argmin())][1]
+    return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
+
+
+def _state_spans(log: DemoLog) -> list[tuple[float, float, bool]]:
+    spans: list[tuple[float, float, bool]] = []
+    for note in log.gate:
+        if spans and spans[-1][2] == note.executing:
+            spans[-1] = (spans[-1][0], note.time_s, note.executing)
+        else:
+            begin = spans[-1][1] if spans else note.time_s
+            spans.append((begin, note.time_s, note.executing))
+    return spans
