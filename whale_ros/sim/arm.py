@@ -46,14 +46,15 @@ class SimArm:
             env.seeded_rand_vec = True
             env.mocap_low, env.mocap_high = WORKSPACE_LOW, WORKSPACE_HIGH
             env.max_path_length = np.inf
-            self._envs[task] = env, Camera(env.model)
+            self._envs[task] = env, Camera(env.model), _Posture(env.model)
         self.task, self.seed = task, seed
-        self.env, self.camera = self._envs[task]
+        self.env, self.camera, posture = self._envs[task]
         # Meta-World leaves the state of the last episode in places that qpos does not cover.
         mujoco.mj_resetData(self.env.model, self.env.data)
+        posture.release()
         self.env.seed(seed)
         self.observation, _ = self.env.reset()
-        _hold_posture(self.env.model, self.env.data)
+        posture.hold(self.env.data)
         self._target_quat = HOME_QUAT.copy()
         self._target = self.env.data.mocap_pos[0].copy()
         self.gripper_command = 0.0
@@ -112,17 +113,33 @@ class SimArm:
         """(128, 128, 3) uint8 RGB image of the camera."""
         return self.camera.render(self.env.data)
 
+    def close(self) -> None:
+        """Free the OpenGL contexts, in the thread that rendered."""
+        for _, camera, _ in self._envs.values():
+            camera.close()
 
-def _hold_posture(model: mujoco.MjModel, data: mujoco.MjData) -> None:
-    """Give the seven-jointed arm the null-space stiffness that a real controller has.
+
+class _Posture:
+    """Gives the seven-jointed arm the null-space stiffness that a real controller has.
 
     Without it the elbow sinks for seconds while the hand stands still.
     """
-    for i in range(7):
-        joint = model.joint(f"right_j{i}")
-        joint.stiffness[:] = POSTURE_STIFFNESS
-        joint.damping[:] = POSTURE_DAMPING
-        model.qpos_spring[joint.qposadr] = data.qpos[joint.qposadr]
+
+    def __init__(self, model: mujoco.MjModel) -> None:
+        self._model = model
+        self._joints = [model.joint(f"right_j{i}") for i in range(7)]
+        self._damping = [joint.damping.copy() for joint in self._joints]
+
+    def hold(self, data: mujoco.MjData) -> None:
+        for joint in self._joints:
+            joint.stiffness[:] = POSTURE_STIFFNESS
+            joint.damping[:] = POSTURE_DAMPING
+            self._model.qpos_spring[joint.qposadr] = data.qpos[joint.qposadr]
+
+    def release(self) -> None:
+        for joint, damping in zip(self._joints, self._damping, strict=True):
+            joint.stiffness[:] = 0.0
+            joint.damping[:] = damping
 
 
 def _turned(quaternion: np.ndarray, rotation: np.ndarray) -> np.ndarray:
