@@ -11,13 +11,13 @@ demo: setup  ## the simulated arm plans with the world model; pictures in demo_o
 	@$(ENV) && scripts/demo --output demo_output
 
 test: lint  ## lint and every test but the slow ones
-	@$(ENV) && pytest -m "not slow"
+	@$(ENV) && python -m pytest -m "not slow"
 
 test-slow: setup
-	@$(ENV) && pytest -m slow
+	@$(ENV) && python -m pytest -m slow
 
 lint: setup
-	@$(ENV) && ruff check && ruff format --check && mypy
+	@$(ENV) && python -m ruff check && python -m ruff format --check && python -m mypy
 
 clean:
 	rm -rf .venv demo_output *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
