@@ -1,0 +1,407 @@
+"""The gate's decisions: what the arm is commanded in each cycle, and why.
+
+    gate = Gate(GateConfig(), now)
+    gate.on_camera(now, stamp); gate.on_pose(now, pose); gate.on_heartbeat(now, heartbeat)
+    why = gate.on_chunk(now, chunk)      # None: accepted
+    command, status = gate.cycle(now)    # every 10 ms, whatever came or did not come
+
+It starts held, and moves only while every check passes, by a chunk that was approved after the
+last hold began. A hold is zero velocity at once; a latch is a hold that only `reset` ends.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from whale_ros.gate.approvals import Approvals
+from whale_ros.gate.check import Check, Now
+from whale_ros.gate.chunk import Chunk, why_malformed, why_too_fast, why_unsure, why_untimely
+from whale_ros.gate.confidence import Confidence, Heartbeat
+from whale_ros.gate.config import GateConfig
+from whale_ros.gate.debounce import Debounce
+from whale_ros.gate.limits import Ramp, check_workspace, why_leaves_workspace
+from whale_ros.gate.pose import Pose, PoseWatch
+from whale_ros.gate.setpoint import Setpoint
+from whale_ros.gate.watchdogs import Watchdog
+
+
+class State(enum.IntEnum):
+    """As in GateStatus.msg."""
+
+    HOLD = 0
+    EXECUTING = 1
+    LATCHED = 2
+
+
+class Mode(enum.IntEnum):
+    """As in GateStatus.msg."""
+
+    GATE = 0
+    HOLD = 1
+    MONITOR_ONLY = 2
+
+
+@dataclass(frozen=True)
+class Command:
+    """twist (6,) [m/s, rad/s]; gripper 0 open .. 1 closed, None before the first chunk.
+
+    position (3,) [m] and quaternion (4,) as (w, x, y, z) say the same for arms that take poses;
+    None before the first pose.
+    """
+
+    twist: np.ndarray
+    gripper: float | None
+    position: np.ndarray | None
+    quaternion: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Status:
+    """`reason` says why the arm is held; empty while executing."""
+
+    state: State
+    mode: Mode
+    reason: str
+    checks: tuple[Check, ...]
+    chunk_id: str
+    chunks_executed: int
+    chunks_rejected: int
+
+
+class Gate:
+    def __init__(self, config: GateConfig, now: Now) -> None:
+        self.config = config
+        self.state = State.HOLD
+        self.mode = Mode.GATE
+        self.chunks_executed = 0
+        self.chunks_rejected = 0
+        self._camera = Watchdog(
+            "camera",
+            config.camera_timeout_s,
+            config.camera_timeout_s,
+            config.future_tolerance_s,
+        )
+        self._pose = PoseWatch(config)
+        self._confidence = Confidence(config)
+        self._approvals = Approvals()
+        self._debounce = Debounce(config.trip_cycles, config.release_cycles)
+        self._ramp = Ramp(config)
+        self._setpoint = Setpoint(config)
+        self._topic_problems: dict[str, str] = {}
+        self._other_commanders: tuple[str, ...] = ()
+        self._was_alone = False
+        self._chunk: Chunk | None = None
+        self._begun = False
+        self._gripper: float | None = None
+        self._checks: tuple[Check, ...] = ()
+        self._hold_began = now.ros
+        self._hold_reason = "started just now"
+        self._latch_reason = ""
+        self._latch_check = ""
+        self._note = ""  # what became of the last chunk
+        self._accepted = now.steady
+        self._last_cycle = now.steady
+        self._decisions: list[dict[str, Any]] = []
+
+    # ---- what comes in
+
+    def on_camera(self, now: Now, stamp: float) -> str | None:
+        """None if the image counts, else why it is dropped."""
+        return self._camera.feed(now, stamp)
+
+    def on_pose(self, now: Now, pose: Pose) -> str | None:
+        """None if the pose counts, else why it is dropped."""
+        return self._pose.feed(now, pose)
+
+    def on_heartbeat(self, now: Now, heartbeat: Heartbeat) -> str | None:
+        """None if the heartbeat counts, else why it is dropped."""
+        pose = self._pose.pose
+        return self._confidence.feed(now, heartbeat, None if pose is None else pose.position)
+
+    def on_graph(self, problems: Mapping[str, str], other_commanders: tuple[str, ...]) -> None:
+        """What is wrong with each topic, and who else publishes commands."""
+        self._topic_problems = dict(problems)
+        self._other_commanders = other_commanders
+
+    def on_chunk(self, now: Now, chunk: Chunk) -> str | None:
+        """None if the chunk will be executed, else why it is rejected."""
+        reason = self._why_rejected(now, chunk)
+        if reason is None:
+            self._chunk, self._begun, self._accepted = chunk, False, now.steady
+        else:
+            self.chunks_rejected += 1
+            self._note = f"chunk {chunk.id!r} was rejected: {reason}"
+        self._decide(
+            now,
+            "chunk rejected" if reason else "chunk accepted",
+            reason,
+            chunk_id=chunk.id,
+            session=chunk.session,
+            sequence=chunk.sequence,
+            chunk_stamp=chunk.stamp,
+            expiry=chunk.expiry,
+            checkpoint=chunk.checkpoint,
+            uncertainty=chunk.uncertainty,
+            uncertainty_threshold=chunk.threshold,
+        )
+        return reason
+
+    def stop(self, now: Now, reason: str) -> None:
+        """Hold until `reset`."""
+        self._latch(now, reason)
+
+    def fail(self, now: Now, error: str) -> Command:
+        """After an exception: latch, and give the command to publish."""
+        self._latch(now, f"internal error of the gate: {error}")
+        return self._hold()
+
+    def reset(self, now: Now) -> str | None:
+        """End a latch. None if done, else why not: the cause persists."""
+        if self.state is not State.LATCHED:
+            return None
+        for check in self._checks:
+            if check.name == self._latch_check and not check.ok:
+                self._decide(now, "reset refused", check.message)
+                return f"the cause persists: {check.message}"
+        self._approvals.forget_replaced()
+        self._begin_hold(now, State.HOLD, "reset just now")
+        self._decide(now, "reset", None)
+        return None
+
+    def set_mode(self, now: Now, mode: str) -> str | None:
+        """mode: gate, hold or monitor_only. None if done, else why not."""
+        if mode.upper() not in Mode.__members__ or mode != mode.lower():
+            known = ", ".join(name.lower() for name in Mode.__members__)
+            return f"unknown mode {mode!r}, use one of: {known}"
+        self.mode = Mode[mode.upper()]
+        if self.state is not State.LATCHED:
+            self._begin_hold(now, State.HOLD, f"mode was set to {mode} just now")
+        self._decide(now, "mode set", None)
+        return None
+
+    def take_decisions(self) -> list[dict[str, Any]]:
+        """What was decided since the last call, for the audit log."""
+        decisions, self._decisions = self._decisions, []
+        return decisions
+
+    # ---- what goes out
+
+    def cycle(self, now: Now) -> tuple[Command, Status]:
+        """The command of this cycle, and why."""
+        before = self.state
+        seconds = min(max(now.steady - self._last_cycle, 0.0), 2 * self.config.cycle_s)
+        self._last_cycle = now.steady
+        self._checks = self._run_checks(now)
+        was_tripped = self._debounce.tripped
+        failing = self._debounce.update(self._checks)
+        self._latch_if_severe(now, failing)
+
+        if self.state is State.LATCHED:
+            reason = f"latched until reset: {self._latch_reason}"
+        elif self.mode is Mode.HOLD:
+            reason = "the mode is hold"
+        elif self.mode is Mode.GATE and self._debounce.tripped:
+            if failing:
+                self._hold_reason = "; ".join(check.message for check in failing)
+            if not was_tripped:
+                self._begin_hold(now, State.HOLD, self._hold_reason)
+            reason = self._hold_reason if failing else self._release_reason()
+        else:
+            reason = self._why_nothing_to_execute(now)
+        if not reason and self._chunk is not None:
+            command = self._execute(now, self._chunk, seconds)
+        else:
+            command = self._hold()
+        if self.state is not before and self.state is not State.LATCHED:
+            self._decide(now, f"state {self.state.name}", reason)
+        return command, self._status(reason)
+
+    def _execute(self, now: Now, chunk: Chunk, seconds: float) -> Command:
+        if not self._begun:
+            self._begun = True
+            self.chunks_executed += 1
+        self.state = State.EXECUTING
+        step = chunk.step(now.ros)
+        wanted = np.zeros(6) if step is None else chunk.twist(step)
+        if step is not None:
+            self._gripper = float(np.clip(chunk.actions[step, -1], 0.0, 1.0))  # float32 noise
+        if self.mode is Mode.MONITOR_ONLY:
+            self._ramp.twist = wanted
+        else:
+            self._ramp.follow(wanted, seconds)
+        if self._pose.pose is not None:
+            self._setpoint.follow(self._ramp.twist, seconds, self._pose.pose)
+        return self._command()
+
+    def _hold(self) -> Command:
+        if self.state is State.EXECUTING:
+            self.state = State.HOLD
+        self._chunk = None
+        self._ramp.stop()
+        self._setpoint.hold(self._pose.pose)
+        return self._command()
+
+    def _command(self) -> Command:
+        return Command(
+            self._ramp.twist.copy(),
+            self._gripper,
+            self._setpoint.position,
+            self._setpoint.quaternion,
+        )
+
+    def _status(self, reason: str) -> Status:
+        return Status(
+            self.state,
+            self.mode,
+            reason,
+            self._checks,
+            self._chunk.id if self._chunk else "",
+            self.chunks_executed,
+            self.chunks_rejected,
+        )
+
+    # ---- why
+
+    def _why_nothing_to_execute(self, now: Now) -> str:
+        if self._chunk is not None:
+            ended = self._why_ended(now, self._chunk)
+            if not ended:
+                return ""
+            self._note = f"chunk {self._chunk.id!r} {ended}"
+        return "waiting for an approved chunk" + (f"; {self._note}" if self._note else "")
+
+    def _why_ended(self, now: Now, chunk: Chunk) -> str:
+        if now.ros >= chunk.expiry:
+            return "expired"
+        if now.steady - self._accepted > self.config.chunk_max_validity_s:
+            return "expired on the steady clock: ROS time stands still"
+        if now.ros < chunk.stamp - self.config.future_tolerance_s:
+            return "was approved in the future: ROS time went back"
+        ramped = self.mode is Mode.MONITOR_ONLY or not self._ramp.twist.any()
+        if chunk.step(now.ros) is None and ramped:
+            return "is finished"
+        return ""
+
+    def _release_reason(self) -> str:
+        left = (self.config.release_cycles - self._debounce.good) * self.config.cycle_s
+        return f"all checks pass, {left:.2f} s until release; was held because: " + (
+            self._hold_reason
+        )
+
+    def _why_rejected(self, now: Now, chunk: Chunk) -> str | None:
+        reason = why_malformed(chunk, self.config) or why_untimely(chunk, self.config, now)
+        if reason:
+            return reason
+        if self._approvals.is_second_planner(chunk.session):
+            self._latch(now, f"two planners approve chunks, one in session {chunk.session!r}")
+        reason = self._approvals.why_replayed(chunk.session, chunk.sequence)
+        if reason:
+            return reason
+        if self.state is State.LATCHED:
+            return f"the gate is latched: {self._latch_reason}"
+        if self.mode is Mode.HOLD:
+            return "the mode is hold"
+        if chunk.stamp <= self._hold_began:
+            return f"it was approved before the hold began: {self._hold_reason}"
+        if self.mode is Mode.MONITOR_ONLY:
+            return None
+        failing = [check.message for check in self._checks if not check.ok]
+        if self._debounce.tripped or failing:
+            return f"the gate holds: {'; '.join(failing) or self._hold_reason}"
+        pose, beat = self._pose.pose, self._confidence.heartbeat
+        if pose is None or beat is None:
+            return "there is no pose or heartbeat"
+        return (
+            why_too_fast(chunk, self.config)
+            or why_leaves_workspace(chunk, pose.position, self.config, now)
+            or why_unsure(chunk, beat.checkpoint)
+        )
+
+    def _run_checks(self, now: Now) -> tuple[Check, ...]:
+        pose = self._pose.pose
+        others = self._other_commanders
+        problems = self._topic_problems.values()
+        return (
+            self._camera.check(now),
+            self._pose.check(now),
+            self._pose.check_jump(),
+            check_workspace(None if pose is None else pose.position, self.config),
+            *self._confidence.checks(now),
+            self._check_checkpoint(),
+            Check(
+                "command_topic",
+                not others,
+                len(others),
+                0.0,
+                f"others publish arm commands: {', '.join(others)}"
+                if others
+                else "nobody else publishes arm commands",
+            ),
+            Check(
+                "topics",
+                not problems,
+                len(problems),
+                0.0,
+                "; ".join(problems) or "topics have the expected types",
+            ),
+        )
+
+    def _check_checkpoint(self) -> Check:
+        """Whether the running chunk was imagined by the weights that watch it."""
+        chunk, beat = self._chunk, self._confidence.heartbeat
+        if chunk is None or beat is None:
+            return Check("checkpoint", True, 0.0, 0.0, "no chunk to compare checkpoints for")
+        same = chunk.checkpoint == beat.checkpoint
+        message = (
+            f"chunk by checkpoint {chunk.checkpoint[:12]!r}, watched by {beat.checkpoint[:12]!r}"
+        )
+        return Check("checkpoint", same, float(not same), 0.0, message)
+
+    def _latch_if_severe(self, now: Now, failing: list[Check]) -> None:
+        """What no planner may recover from by itself."""
+        for check in failing:
+            jumped = check.name == "pose_jump" and self.state is State.EXECUTING
+            # At the start others may still be leaving: that is a hold, not a latch.
+            intruded = check.name == "command_topic" and self._was_alone
+            if (jumped and self.mode is Mode.GATE) or intruded:
+                self._latch(now, check.message, check.name)
+        self._was_alone = self._was_alone or not self._debounce.tripped
+
+    def _latch(self, now: Now, reason: str, check: str = "") -> None:
+        if self.state is State.LATCHED:
+            return
+        self._latch_reason, self._latch_check = reason, check
+        self._begin_hold(now, State.LATCHED, reason)
+        self._decide(now, "latched", reason)
+
+    def _begin_hold(self, now: Now, state: State, reason: str) -> None:
+        """Nothing that was approved until now will move the arm."""
+        self.state = state
+        self._chunk = None
+        self._hold_began = now.ros
+        self._hold_reason = reason
+        self._debounce.tripped = True
+        self._debounce.good = 0
+
+    def _decide(self, now: Now, event: str, reason: str | None, **details: Any) -> None:
+        pose, beat = self._pose.pose, self._confidence.heartbeat
+        self._decisions.append(
+            {
+                "time": now.ros,
+                "event": event,
+                "reason": reason or "",
+                "state": self.state.name,
+                "mode": self.mode.name,
+                "camera_stamp": self._camera.stamp,
+                "pose_stamp": pose.stamp if pose else None,
+                "heartbeat_stamp": beat.stamp if beat else None,
+                "uncertainty_now": beat.uncertainty if beat else None,
+                "checkpoint_now": beat.checkpoint if beat else None,
+                **details,
+            }
+        )
