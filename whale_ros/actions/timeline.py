@@ -26,11 +26,11 @@ class CommandTimeline:
         return len(self._entries)
 
     def add(self, time_s: float, twist: np.ndarray, gripper: float) -> None:
-        """twist: (6,) [m/s, rad/s]. A command that is older than the newest one is dropped."""
+        """twist: (6,) [m/s, rad/s]. Time that runs back, as when a bag restarts, starts afresh."""
         if self._entries and time_s < self._entries[-1][0]:
-            return
+            self._entries.clear()
         self._entries.append((time_s, np.asarray(twist, float), float(gripper)))
-        while self._entries[-1][0] - self._entries[0][0] > KEEP_S:
+        while len(self._entries) > 1 and time_s - self._entries[1][0] > KEEP_S:
             self._entries.popleft()
 
     def copy(self) -> CommandTimeline:
@@ -52,22 +52,18 @@ class CommandTimeline:
 
         The gripper command is the one in force for most of an interval.
         """
-        entries = list(self._entries)
-        times = np.array([e[0] for e in entries])
+        entries = [(-np.inf, np.zeros(6), 0.0), *self._entries]
+        times = np.array([e[0] for e in entries] + [np.inf])
         result = np.zeros((count, DIM))
         for i in range(count):
             begin, end = start_s + i * step_s, start_s + (i + 1) * step_s
-            first = max(0, int(np.searchsorted(times, begin, "right")) - 1)
+            first = int(np.searchsorted(times, begin, "right")) - 1
             last = int(np.searchsorted(times, end, "left"))
-            pieces, gripper_seconds = [], {0.0: 0.0}
+            pieces, gripper_seconds = [], dict.fromkeys((e[2] for e in entries[first:last]), 0.0)
             for j in range(first, last):
-                until = min(end, times[j + 1] if j + 1 < len(times) else end)
-                seconds = until - max(begin, times[j])
-                if seconds > 0:
-                    pieces.append(np.append(entries[j][1] * seconds, 0.0))
-                    gripper = entries[j][2]
-                    gripper_seconds[gripper] = gripper_seconds.get(gripper, 0.0) + seconds
-            if pieces:
-                result[i] = compose(np.array(pieces))
+                seconds = min(end, times[j + 1]) - max(begin, times[j])
+                pieces.append(np.append(entries[j][1] * seconds, 0.0))
+                gripper_seconds[entries[j][2]] += seconds
+            result[i] = compose(np.array(pieces))
             result[i, GRIPPER] = max(gripper_seconds, key=lambda g: gripper_seconds[g])
         return result
