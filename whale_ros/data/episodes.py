@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -73,7 +72,7 @@ def load_episode(path: Path) -> Episode:
         with np.load(path, allow_pickle=False) as arrays:
             episode = Episode(**{name: arrays[name] for name in arrays.files})
         episode.check()
-    except (zipfile.BadZipFile, TypeError, ValueError, EOFError, OSError, KeyError) as error:
+    except Exception as error:  # of broken bytes zipfile, zlib and numpy complain in many ways
         raise ValueError(f"{path} is not a whole episode: {error}") from error
     return episode
 
@@ -86,13 +85,16 @@ def write_manifest(folder: Path, space: ActionSpace, episodes: list[EpisodeInfo]
 
 
 def read_manifest(folder: Path) -> tuple[ActionSpace, list[EpisodeInfo]]:
-    """Raises ValueError saying how to make a dataset if there is none."""
+    """Raises ValueError naming the file if it is broken, saying how to make one if absent."""
     path = folder / MANIFEST
     if not path.exists():
         raise ValueError(f"{folder} holds no {MANIFEST}; make a dataset with `whale collect`")
-    content = json.loads(path.read_text())
-    episodes = [EpisodeInfo(**entry) for entry in content["episodes"]]
-    return ActionSpace.from_dict(content["action_space"]), episodes
+    try:
+        content = json.loads(path.read_text())
+        episodes = [EpisodeInfo(**entry) for entry in content["episodes"]]
+        return ActionSpace.from_dict(content["action_space"]), episodes
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{path} is not a manifest of episodes: {error!r}") from error
 
 
 def manifest_hash(folder: Path) -> str:
