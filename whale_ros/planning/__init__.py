@@ -1,0 +1,1 @@
+"""Propose action sequences and pick one, with reasons. No torch, no ROS."""

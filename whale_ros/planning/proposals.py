@@ -1,0 +1,113 @@
+"""Candidates: what a policy proposes, variations of it, random motions, and standing still."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from whale_ros.actions.space import DIM, GRIPPER, POSITION, ROTATION, ActionSpace
+from whale_ros.planning.commitment import stand_still
+
+SPEEDS = {"slower": 0.5, "faster": 1.5}
+CORRELATION = 0.8  # of noise from step to step: white noise would average out
+# Spread of the noise as shares of the limits. Little rotation: nothing in a goal picture of
+# 64 pixels would correct a slow drift of the orientation.
+TRANSLATION_NOISE = 0.4
+ROTATION_NOISE = 0.05
+
+
+def propose(
+    committed: np.ndarray,
+    policy: Sequence[np.ndarray],
+    count: int,
+    horizon: int,
+    space: ActionSpace,
+    rng: np.random.Generator,
+) -> dict[str, np.ndarray]:
+    """`count` named candidates (horizon, 7), all of which begin with `committed`.
+
+    committed: (n, 7), 0 < n < horizon, what the arm will do while the plan is made.
+    policy: sequences (m, 7) that begin at the same time as `committed`; those that end within
+    it have nothing to say and are left out. The first one comes first and is varied.
+    """
+    tails = [sequence[len(committed) :] for sequence in policy]
+    tails = [tail for tail in tails if len(tail)]
+    steps = horizon - len(committed)
+    gripper = float(committed[-1, GRIPPER])
+    named = _tails([_fit(tail, steps) for tail in tails], steps, gripper, space, rng)
+    candidates: dict[str, np.ndarray] = {}
+    while len(candidates) < count:
+        name, tail = next(named)
+        candidates[name] = np.concatenate([committed, space.clip(tail)])
+    return candidates
+
+
+def deviation(
+    candidates: np.ndarray, policy: np.ndarray, steps: int, space: ActionSpace
+) -> np.ndarray:
+    """(K,) how far candidates (K, H, 7) are from (H, 7) in their last `steps` actions.
+
+    Root mean square of the differences, each in units of its limit.
+    """
+    difference = space.normalise(candidates[:, -steps:]) - space.normalise(policy[-steps:])
+    return np.sqrt((difference**2).mean(axis=(1, 2)))
+
+
+def _tails(
+    policy: list[np.ndarray],
+    steps: int,
+    gripper: float,
+    space: ActionSpace,
+    rng: np.random.Generator,
+) -> Iterator[tuple[str, np.ndarray]]:
+    """New actions (steps, 7) by name, the most useful first, without end."""
+    for i, tail in enumerate(policy):
+        yield "policy" if i == 0 else f"policy {i + 1}", tail
+    yield "still", stand_still(steps, gripper)
+    if policy:
+        for name, speed in SPEEDS.items():
+            yield name, _scaled(policy[0], speed)
+    number = 0
+    while True:
+        number += 1
+        if policy and number % 3:
+            yield f"noisy {number}", policy[0] + rng.uniform(0.2, 1) * _noise(steps, space, rng)
+        else:
+            yield f"sampled {number}", _sampled(steps, gripper, space, rng)
+
+
+def _fit(tail: np.ndarray, steps: int) -> np.ndarray:
+    """Cut to `steps` actions, or stand still after the last one."""
+    missing = stand_still(max(0, steps - len(tail)), float(tail[-1, GRIPPER]))
+    return np.concatenate([tail[:steps], missing])
+
+
+def _scaled(tail: np.ndarray, speed: float) -> np.ndarray:
+    scaled = tail.copy()
+    scaled[:, :GRIPPER] *= speed
+    return scaled
+
+
+def _sampled(
+    steps: int, gripper: float, space: ActionSpace, rng: np.random.Generator
+) -> np.ndarray:
+    """A straight motion at a random velocity, with noise."""
+    direction = rng.normal(size=3)
+    speed = rng.uniform(0.2, 1) * space.max_translation_m / np.linalg.norm(direction)
+    actions = stand_still(steps, gripper)
+    actions[:, POSITION] = direction * speed
+    return actions + 0.5 * _noise(steps, space, rng)
+
+
+def _noise(steps: int, space: ActionSpace, rng: np.random.Generator) -> np.ndarray:
+    """Correlated noise (steps, 7), none for the gripper."""
+    spread = np.zeros(DIM)
+    spread[POSITION] = TRANSLATION_NOISE * space.max_translation_m
+    spread[ROTATION] = ROTATION_NOISE * space.max_rotation_rad
+    noise = np.zeros((steps, DIM))
+    noise[0] = spread * rng.normal(size=DIM)
+    for step in range(1, steps):
+        fresh = spread * rng.normal(size=DIM)
+        noise[step] = CORRELATION * noise[step - 1] + np.sqrt(1 - CORRELATION**2) * fresh
+    return noise

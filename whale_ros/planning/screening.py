@@ -1,0 +1,86 @@
+"""Pick one of the imagined candidates, and say of each why it was taken, passed or rejected.
+
+The score is the distance to the goal image at the end of the horizon, in the world model's own
+token space: any robot can be shown a picture of the finished task, whereas a learned measure of
+progress needs rewards that real episodes lack. A little of the deviation from the policy's own
+sequence is added, so that the policy decides where the world model sees no difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from whale_ros.actions.space import POSITION
+
+
+@dataclass(frozen=True)
+class Choice:
+    """`index` is None if nothing passed. Scores (K,): lower is better, NaN if there is none."""
+
+    index: int | None
+    reason: str
+    scores: np.ndarray
+    verdicts: list[str]
+
+
+def choose(
+    names: Sequence[str],
+    uncertainty: np.ndarray,
+    threshold: float,
+    goal_distance: np.ndarray,
+    deviation: np.ndarray,
+    policy_weight: float,
+    obstacles: Sequence[str | None],
+) -> Choice:
+    """All arrays are (K,). obstacles: why a candidate is out whatever its score, or None.
+
+    An uncertainty of zero, like one that is not finite, cannot be: it counts as maximal.
+    """
+    scores = goal_distance + policy_weight * deviation
+    verdicts = []
+    for k in range(len(names)):
+        why = obstacles[k] or _why_rejected(uncertainty[k], threshold, scores[k])
+        verdicts.append(f"rejected: {why}" if why else "passed")
+    passed = [k for k, verdict in enumerate(verdicts) if verdict == "passed"]
+    if not passed:
+        reason = f"none of {len(names)} candidates passed; {names[0]!r}: {verdicts[0]}"
+        return Choice(None, reason, scores, verdicts)
+    best = min(passed, key=lambda k: scores[k])
+    verdicts[best] = "chosen"
+    reason = (
+        f"{names[best]!r} has the lowest score, {scores[best]:.4g}, "
+        f"of the {len(passed)} of {len(names)} candidates that passed"
+    )
+    return Choice(best, reason, scores, verdicts)
+
+
+def why_leaves(
+    actions: np.ndarray, position: np.ndarray, low: np.ndarray, high: np.ndarray
+) -> str | None:
+    """Which of the actions (H, 7) takes the end effector from (3,) out of the box, or None.
+
+    From outside the box it may come back, but not go further away.
+    """
+    positions = position + np.cumsum(actions[:, POSITION], axis=0)
+    low, high = np.minimum(low, position), np.maximum(high, position)
+    outside = ((positions < low - 1e-6) | (positions > high + 1e-6)).any(axis=1)
+    if not outside.any():
+        return None
+    step = int(outside.argmax())
+    where = ", ".join(f"{x:.3f}" for x in positions[step])
+    return f"action {step} ends at ({where}) m, outside the workspace"
+
+
+def _why_rejected(uncertainty: float, threshold: float, score: float) -> str | None:
+    if not (np.isfinite(threshold) and threshold > 0):
+        return f"the uncertainty threshold is {threshold:g}: not calibrated"
+    if not (np.isfinite(uncertainty) and uncertainty > 0):
+        return f"uncertainty {uncertainty:g} is impossible"
+    if uncertainty > threshold:
+        return f"uncertainty {uncertainty:.4g} is above {threshold:.4g}"
+    if not np.isfinite(score):
+        return f"the score is {score:g}"
+    return None
