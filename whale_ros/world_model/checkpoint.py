@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -22,17 +23,22 @@ WEIGHTS, CARD = "model.safetensors", "card.json"
 SHIPPED = Path(__file__).parent / "checkpoints" / "tiny"
 
 
-class CheckpointError(Exception):
+class CheckpointError(ValueError):
     """A checkpoint that must not be used; the message names it and says why."""
 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Bounds that nominal held-out data stays under."""
+    """Bounds that nominal held-out data stays under. Raises ValueError if one bounds nothing."""
 
     live_uncertainty: float  # of one retraced step from the present
     candidate_uncertainty: float  # of a whole rollout
     unfamiliarity: float  # of one image
+
+    def __post_init__(self) -> None:
+        for name, value in self.__dict__.items():
+            if not (isinstance(value, float | int) and math.isfinite(value) and value >= 0):
+                raise ValueError(f"threshold {name} must be a number from 0 on, not {value!r}")
 
 
 @dataclass(frozen=True)
@@ -69,10 +75,10 @@ def load_checkpoint(folder: Path) -> tuple[WhaleST, Card]:
             f"checkpoint {folder}: {WEIGHTS} is corrupt or not the one that the card describes "
             f"(SHA-256 {found[:12]}..., the card says {card.sha256[:12]}...); copy it again"
         )
-    model = WhaleST(card.config, card.action_space)
     try:
+        model = WhaleST(card.config, card.action_space)
         model.load_state_dict(load(weights))
-    except (RuntimeError, SafetensorError) as error:
+    except (RuntimeError, ValueError, TypeError, SafetensorError) as error:
         raise CheckpointError(f"checkpoint {folder}: weights do not fit: {error}") from error
     return model.eval(), card
 

@@ -1,0 +1,179 @@
+"""Whale-ST as a world model: states are values, and the cache changes nothing."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from whale_ros.world_model.whale_st import State
+
+lengths = st.integers(1, 6)
+batches = st.integers(1, 3)
+seeds = st.integers(0, 10_000)
+
+
+def draw(model, batch, frames, seed, actions=None):
+    """Random latents (B, T, N, C) and as many actions (B, ., 7) as asked, physical units."""
+    tokens = model.config.tokenizer
+    generator = torch.Generator().manual_seed(seed)
+    shape = (batch, frames, tokens.tokens, tokens.code_dim)
+    latents = torch.randint(tokens.code_levels, shape, generator=generator)
+    scale = torch.tensor([0.05] * 3 + [0.1] * 3 + [1.0])
+    count = frames - 1 if actions is None else actions
+    return latents, (2 * torch.rand(batch, count, 7, generator=generator) - 1) * scale
+
+
+def plain_step(model, latents, actions):
+    """Slow reference: logits (B, N, C, levels) of the next frame, without a cache."""
+    window = model.config.dynamics.window
+    latents, actions = latents[:, -window:], actions[:, -window:]
+    return model.dynamics(latents, model.normalised(actions))[0][:, -1]
+
+
+def assert_imagines_like_the_reference(model, state, latents, actions):
+    """Go on from `state` with actions, comparing each imagined frame with the uncached one."""
+    past = latents.shape[1] - 1
+    for t in range(past, actions.shape[1]):
+        logits = plain_step(model, latents, actions[:, : t + 1])
+        state, output = model.step(state, actions[:, t])
+        probability = logits.softmax(-1)
+        values = model.tokenizer.values(torch.arange(model.dynamics.levels))
+        torch.testing.assert_close(output.features, probability @ values, atol=1e-4, rtol=0)
+        entropy = -(probability * probability.log()).sum(-1).mean((-2, -1))
+        torch.testing.assert_close(
+            output.entropy, entropy / math.log(model.dynamics.levels), atol=1e-4, rtol=0
+        )
+        best = logits.topk(2).values
+        clear = best[..., 0] - best[..., 1] > 1e-3  # of two equally likely codes either will do
+        assert (output.latent == logits.argmax(-1))[clear].all()
+        latents = torch.cat([latents, output.latent.unsqueeze(1)], dim=1)
+
+
+@settings(max_examples=20)
+@given(batches, lengths, lengths, seeds)
+@torch.inference_mode()
+def test_imagined_frames_are_those_of_the_uncached_network(small_model, batch, past, ahead, seed):
+    latents, actions = draw(small_model, batch, past, seed, past - 1 + ahead)
+    state = small_model.start(latents, actions[:, : past - 1])
+    assert_imagines_like_the_reference(small_model, state, latents, actions)
+
+
+@settings(max_examples=15)
+@given(st.integers(2, 5), st.integers(1, 8), seeds)
+@torch.inference_mode()
+def test_the_window_slides_as_if_older_frames_had_never_been(
+    random_model, small_config, window, ahead, seed
+):
+    # With one layer a slot sees nothing beyond the window, so that the reference is exact.
+    dynamics = replace(small_config.dynamics, layers=1, window=window)
+    model = random_model(seed % 3, replace(small_config, dynamics=dynamics))
+    latents, actions = draw(model, 2, 4, seed, 3 + ahead)
+    state = model.start(latents, actions[:, :3])
+    assert_imagines_like_the_reference(model, state, latents, actions)
+
+
+@settings(max_examples=15)
+@given(st.integers(2, 6), lengths, st.data(), seeds)
+@torch.inference_mode()
+def test_rewinding_and_going_on_is_like_never_having_gone_on(small_model, past, ahead, data, seed):
+    latents, actions = draw(small_model, 2, past, seed, past - 1 + ahead)
+    state = small_model.start(latents, actions[:, : past - 1])
+    for t in range(past - 1, past - 1 + ahead):
+        state, _ = small_model.step(state, actions[:, t])
+    steps = data.draw(st.integers(0, past - 1 + ahead))
+    back = small_model.rewind(state, steps)
+    frames = past + ahead - steps
+    assert (back.codes == state.codes[:, :frames]).all()
+    _, other = draw(small_model, 2, 1, seed + 1, past + 5)
+    taken = torch.cat([actions[:, : frames - 1], other[:, :3]], dim=1)
+    assert_imagines_like_the_reference(small_model, back, back.codes, taken)
+
+
+@settings(max_examples=15)
+@given(batches, lengths, st.lists(st.integers(0, 2), min_size=1, max_size=5), seeds)
+@torch.inference_mode()
+def test_a_fork_imagines_what_its_original_does(small_model, batch, past, rows, seed):
+    index = torch.tensor([row % batch for row in rows])
+    latents, actions = draw(small_model, batch, past, seed)
+    state = small_model.start(latents, actions)
+    forked = small_model.fork(state, index)
+    _, action = draw(small_model, batch, 1, seed + 1, 1)
+    _, original = small_model.step(state, action[:, 0])
+    _, output = small_model.step(forked, action[index, 0])
+    torch.testing.assert_close(output.features, original.features[index], atol=1e-4, rtol=0)
+
+
+def snapshot(state: State) -> list:
+    tensors = [state.codes, state.actions, *(t for pair in state.cache for t in pair)]
+    return [t.clone() for t in tensors]
+
+
+@torch.inference_mode()
+def test_no_method_changes_a_state(small_model):
+    latents, actions = draw(small_model, 2, 5, 0)
+    state = small_model.start(latents, actions)
+    before = snapshot(state)
+    after, _ = small_model.step(state, actions[:, 0])
+    small_model.rewind(after, 2)
+    small_model.fork(state, torch.tensor([1, 1, 0]))
+    small_model.step(small_model.rewind(state, 1), actions[:, 1])
+    assert all((a == b).all() for a, b in zip(before, snapshot(state), strict=True))
+
+
+@torch.inference_mode()
+def test_rewinding_too_far_is_refused_with_both_numbers(small_model):
+    state = small_model.start(*draw(small_model, 1, 3, 0))
+    assert small_model.rewind(state, 2).codes.shape[1] == 1
+    with pytest.raises(ValueError, match="3 of 3"):
+        small_model.rewind(state, 3)
+
+
+def test_frames_without_actions_between_them_are_refused(small_model):
+    latents, actions = draw(small_model, 1, 4, 0, 4)
+    with pytest.raises(ValueError, match="4 frames need 3 actions"):
+        small_model.start(latents, actions)
+
+
+@torch.inference_mode()
+def test_actions_are_normalised_as_the_action_space_does(small_model):
+    _, actions = draw(small_model, 2, 1, 0, 5)
+    expected = small_model.action_space.normalise(actions.numpy())
+    np.testing.assert_allclose(small_model.normalised(actions), expected, atol=1e-6)
+
+
+@torch.inference_mode()
+def test_pictures_are_decoded_each_with_its_reference(small_model):
+    latents, _ = draw(small_model, 2, 3, 0)
+    references = torch.rand(2, 1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    pictures = small_model.decode(latents, references)
+    assert pictures.shape == (2, 3, 3, 32, 32)
+    for row in range(2):
+        for t in range(3):
+            alone = small_model.tokenizer.decode(latents[row, t : t + 1], references[row])
+            torch.testing.assert_close(pictures[row, t], alone[0], atol=1e-5, rtol=0)
+
+
+@torch.inference_mode()
+def test_codes_that_were_often_seen_are_familiar_and_others_are_not(random_model):
+    model = random_model()
+    seen = torch.zeros(40, 4, 3, dtype=torch.long)
+    seen[:10] = 1
+    model.remember(seen)
+    often, rarely, never = (model.unfamiliarity(torch.full((4, 3), c)) for c in (0, 1, 4))
+    assert often < rarely < never
+    # Every level is counted once more, so that none is impossible.
+    assert float(often) == pytest.approx(-math.log(31 / 45), abs=1e-5)
+    assert float(rarely) == pytest.approx(-math.log(11 / 45), abs=1e-5)
+    assert float(never) == pytest.approx(-math.log(1 / 45), abs=1e-5)
+    assert model.unfamiliarity(seen.unflatten(0, (8, 5))).shape == (8, 5)
+
+
+def test_features_of_observed_and_of_certain_frames_agree(small_model):
+    latents, _ = draw(small_model, 1, 1, 0)
+    one_hot = torch.nn.functional.one_hot(latents, 5).float()
+    values = small_model.tokenizer.values(torch.arange(5))
+    torch.testing.assert_close(small_model.features(latents), one_hot @ values)
