@@ -511,8 +511,8 @@ def test_monitor_only_does_not_move_for_ever_when_ros_time_stands_still(rig):
 def test_an_exception_of_the_caller_latches(rig):
     rig.send()
     rig.cycle(5)
-    command = rig.gate.fail(rig.now, "ZeroDivisionError")
-    assert not command.twist.any()
+    command, status = rig.gate.fail(rig.now, "ZeroDivisionError")
+    assert not command.twist.any() and "ZeroDivisionError" in status.reason
     assert "ZeroDivisionError" in rig.cycle().reason and rig.status.state is State.LATCHED
 
 

@@ -155,10 +155,10 @@ class Gate:
         """Hold until `reset`."""
         self._latch(now, reason)
 
-    def fail(self, now: Now, error: str) -> Command:
-        """After an exception: latch, and give the command to publish."""
+    def fail(self, now: Now, error: str) -> tuple[Command, Status]:
+        """After an exception: latch, and give what to publish."""
         self._latch(now, f"internal error of the gate: {error}")
-        return self._hold()
+        return self._hold(), self._status(f"latched until reset: {self._latch_reason}")
 
     def reset(self, now: Now) -> str | None:
         """End a latch. None if done, else why not: the cause persists."""

@@ -1,0 +1,305 @@
+"""The gate as a process, with a camera, an arm and a world model played by the test over DDS."""
+
+import math
+import signal
+import subprocess
+import sys
+
+import pytest
+from builtin_interfaces.msg import Duration
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PoseStamped, TwistStamped
+from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
+from rcl_interfaces.srv import SetParameters
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.serialization import serialize_message
+from rclpy.time import Time
+from sensor_msgs.msg import Image
+from std_msgs.msg import Float64, String
+from std_srvs.srv import Trigger
+
+from whale_ros.actions.space import ActionSpace
+from whale_ros.msg import ApprovedChunk, GateStatus, Uncertainty
+from whale_ros.nodes.gate import stamp_of
+from whale_ros.srv import SetGateMode
+
+pytestmark = pytest.mark.ros
+
+BEST_EFFORT = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+FILES = ("--params-file", "config/gate.yaml", "--params-file", "config/robots/sim.yaml")
+
+
+class World:
+    """Camera 10 Hz, pose 50 Hz, heartbeat 10 Hz; the planner approves when told to."""
+
+    def __init__(self, ros) -> None:
+        self.ros, node = ros, ros.node
+        self.silent: set[str] = set()
+        self.uncertainty = 0.1
+        self.sequence = 0
+        self.beats = 0
+        self.images = node.create_publisher(Image, "camera/image", BEST_EFFORT)
+        self.poses = node.create_publisher(PoseStamped, "ee_pose", BEST_EFFORT)
+        self.heartbeats = node.create_publisher(Uncertainty, "world_model/uncertainty", BEST_EFFORT)
+        self.chunks = node.create_publisher(ApprovedChunk, "approved_chunk", 1)
+        node.create_timer(0.1, self._send_image)
+        node.create_timer(0.02, self._send_pose)
+        node.create_timer(0.1, self._send_heartbeat)
+        self.statuses = ros.listen(GateStatus, "gate/status")
+        self.commands = ros.listen(TwistStamped, "arm/twist_command")
+        self.grippers = ros.listen(Float64, "gripper/command")
+
+    def _stamp(self, message):
+        message.header.stamp = self.ros.node.get_clock().now().to_msg()
+        return message
+
+    def _send_image(self) -> None:
+        if "camera" not in self.silent:
+            self.images.publish(self._stamp(Image(height=8, width=8, step=24, encoding="rgb8")))
+
+    def _send_pose(self) -> None:
+        if "pose" not in self.silent:
+            pose = self._stamp(PoseStamped())
+            pose.header.frame_id = "base"
+            pose.pose.position.y, pose.pose.position.z = 0.6, 0.2
+            pose.pose.orientation.w = 1.0
+            self.poses.publish(pose)
+
+    def _send_heartbeat(self) -> None:
+        if "heartbeat" not in self.silent:
+            self.beats += 1
+            message = Uncertainty(ready=True, uncertainty=self.uncertainty + 1e-4 * self.beats)
+            message.threshold, message.familiarity_threshold = 0.5, 0.3
+            message.familiarity_error, message.checkpoint = 0.1, "abc"
+            self.heartbeats.publish(self._stamp(message))
+
+    def chunk(self, actions=((0.02, 0, 0, 0, 0, 0, 0.5),) * 8, **change) -> ApprovedChunk:
+        self.sequence += 1
+        now = self.ros.node.get_clock().now()
+        message = ApprovedChunk(session="s", sequence=self.sequence, checkpoint="abc")
+        message.uncertainty, message.threshold = 0.2, 0.5
+        message.header.stamp = now.to_msg()
+        message.expiry = Time(nanoseconds=now.nanoseconds + 2 * 10**9).to_msg()
+        sequence = message.actions
+        sequence.header.stamp, sequence.header.frame_id = now.to_msg(), "base"
+        sequence.id, sequence.action_space = f"chunk {self.sequence}", ActionSpace().signature
+        sequence.step_duration = Duration(nanosec=200_000_000)
+        sequence.horizon, sequence.dim = len(actions), len(actions[0])
+        sequence.actions = [float(number) for action in actions for number in action]
+        for name, value in change.items():
+            setattr(sequence if hasattr(sequence, name) else message, name, value)
+        return message
+
+    def send(self, *arguments, **change) -> None:
+        self.chunks.publish(self.chunk(*arguments, **change))
+
+    @property
+    def status(self) -> GateStatus:
+        return self.statuses[-1]
+
+    def moving(self) -> bool:
+        twist = self.commands[-1].twist
+        return any((twist.linear.x, twist.linear.y, twist.linear.z, twist.angular.x))
+
+    def wait_released(self) -> None:
+        self.ros.wait(
+            lambda: self.statuses and self.status.reason.startswith("waiting for an approved"),
+            "the gate to wait for a chunk",
+        )
+
+    def start_moving(self) -> None:
+        self.send()
+        self.ros.wait(
+            lambda: self.moving() and self.status.state == GateStatus.EXECUTING, "the arm to move"
+        )
+
+    def wait_held(self, state: int) -> None:
+        self.ros.wait(
+            lambda: self.status.state == state and not self.moving(), f"state {state} and zeros"
+        )
+
+
+@pytest.fixture
+def world(ros, start, tmp_path) -> World:
+    """Everything well, the gate released and waiting."""
+    world = World(ros)
+    world.log = tmp_path / "audit.jsonl"
+    world.process = start("gate", *FILES, "-p", f"audit_log:={world.log}")
+    world.wait_released()
+    return world
+
+
+def test_it_never_loads_torch():
+    code = "import sys, whale_ros.nodes.gate; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_the_stamp_is_read_from_the_serialized_picture():
+    image = Image(height=1, width=2, step=6, encoding="rgb8")
+    image.header.stamp.sec, image.header.stamp.nanosec = 1_700_000_000, 250_000_000
+    assert stamp_of(serialize_message(image)) == 1_700_000_000.25
+    with pytest.raises(ValueError, match="3 bytes"):
+        stamp_of(b"abc")
+
+
+def test_alone_it_publishes_zeros_and_says_what_is_missing(ros, start):
+    start("gate", *FILES)
+    statuses = ros.listen(GateStatus, "gate/status")
+    commands = ros.listen(TwistStamped, "arm/twist_command")
+    ros.wait(lambda: len(statuses) > 20 and "nobody publishes" in statuses[-1].reason, "statuses")
+    assert statuses[-1].state == GateStatus.HOLD and statuses[-1].mode == GateStatus.MODE_GATE
+    for words in ("no camera message yet", "nobody publishes camera/image (sensor_msgs/msg/Image)"):
+        assert words in statuses[-1].reason
+    assert len(commands) > 20
+    assert all(command.twist.linear.x == 0 for command in commands)
+    assert commands[-1].header.frame_id == "base"
+
+
+def test_a_valid_chunk_moves_the_arm_and_ends_at_zero(world, ros):
+    diagnostics = ros.listen(DiagnosticArray, "/diagnostics")
+    world.start_moving()
+    assert world.status.state == GateStatus.EXECUTING and world.status.chunk_id == "chunk 1"
+    ros.wait(lambda: world.commands[-1].twist.linear.x == pytest.approx(0.1), "full speed")
+    assert world.grippers[-1].data == 0.5
+    ros.wait(lambda: not world.moving(), "the end of the chunk")
+    world.wait_released()
+    assert "is finished" in world.status.reason and world.status.chunks_executed == 1
+    assert '"event": "chunk accepted"' in world.log.read_text()
+    ros.wait(lambda: diagnostics, "diagnostics")
+    names = {status.name for status in diagnostics[-1].status}
+    assert {"gate: state", "gate: camera", "gate: uncertainty", "gate: audit_log"} <= names
+
+
+@pytest.mark.parametrize("stream", ["camera", "pose", "heartbeat"])
+def test_a_stream_that_stops_stops_the_arm(world, ros, stream):
+    world.start_moving()
+    world.silent = {stream}
+    world.wait_held(GateStatus.HOLD)
+    assert f"newest {stream} message is" in world.status.reason
+    world.silent = set()
+    world.wait_released()
+    assert not world.moving()
+    world.start_moving()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"actions": ((0.01, 0, math.nan, 0, 0, 0, 0),)}, "action 0 holds nan at index 2"),
+        ({"actions": ((0.01, 0, 0, 0, 0, 0),)}, "actions have 6 numbers"),
+        ({"actions": ((0.2, 0, 0, 0, 0, 0, 0),)}, "moves 0.2000 m in a step"),
+        ({"horizon": 2**32 - 1}, "4294967295 actions"),
+        ({"action_space": "joints"}, "'joints'"),
+        ({"uncertainty": 0.6}, "uncertainty 0.6, limit 0.5"),
+    ],
+)
+def test_a_bad_chunk_is_rejected_with_the_reason(world, ros, change, words):
+    change = dict(change)
+    actions = change.pop("actions", ((0.01, 0, 0, 0, 0, 0, 0),))
+    world.chunks.publish(world.chunk(actions, **change))
+    ros.wait(lambda: words in world.status.reason, f"{words!r} in the status")
+    assert world.status.chunks_rejected == 1
+    assert not any(command.twist.linear.x for command in world.commands)
+
+
+def test_a_chunk_counts_once(world, ros):
+    chunk = world.chunk(((0.01, 0, 0, 0, 0, 0, 0),))
+    world.chunks.publish(chunk)
+    ros.wait(lambda: "is finished" in world.status.reason, "the end of the chunk")
+    world.chunks.publish(chunk)
+    ros.wait(lambda: world.status.chunks_rejected == 1, "the replay to be rejected")
+    assert world.status.chunks_executed == 1
+
+
+def test_stop_reset_and_modes(world, ros):
+    world.start_moving()
+    assert ros.call(Trigger, "gate/stop").success
+    world.wait_held(GateStatus.LATCHED)
+    assert "stop service" in world.status.reason
+    world.send()
+    ros.wait(lambda: world.status.chunks_rejected == 1, "the chunk to be rejected")
+    assert ros.call(Trigger, "gate/reset").success
+    world.wait_released()
+    world.start_moving()
+    assert ros.call(SetGateMode, "gate/set_mode", SetGateMode.Request(mode="hold")).success
+    world.wait_held(GateStatus.HOLD)
+    assert world.status.mode == GateStatus.MODE_HOLD
+    refused = ros.call(SetGateMode, "gate/set_mode", SetGateMode.Request(mode="fast"))
+    assert not refused.success and "'fast'" in refused.message
+
+
+def test_another_publisher_of_commands_latches_the_gate(world, ros):
+    world.start_moving()
+    intruder = ros.node.create_publisher(TwistStamped, "arm/twist_command", 1)
+    world.wait_held(GateStatus.LATCHED)
+    assert "/test on /arm/twist_command" in world.status.reason
+    refused = ros.call(Trigger, "gate/reset")
+    assert not refused.success and "/test" in refused.message
+    ros.node.destroy_publisher(intruder)
+    ros.wait(lambda: ros.call(Trigger, "gate/reset").success, "the reset")
+
+
+def test_a_camera_topic_of_another_type_is_named(ros, start):
+    ros.node.create_publisher(String, "camera/image", 1)
+    start("gate", *FILES)
+    statuses = ros.listen(GateStatus, "gate/status")
+    words = "camera/image carries std_msgs/msg/String, expected sensor_msgs/msg/Image"
+    ros.wait(lambda: statuses and words in statuses[-1].reason, f"{words!r} in the status")
+    assert statuses[-1].state == GateStatus.HOLD
+
+
+def test_poses_are_commanded_where_the_arm_takes_poses(ros, start):
+    world = World(ros)
+    arguments = ("-p", "command_type:=pose", "-p", "command_topic:=arm/pose_command")
+    start("gate", *FILES, *arguments)
+    poses = ros.listen(PoseStamped, "arm/pose_command")
+    world.wait_released()
+    assert poses[-1].pose.position.y == 0.6 and poses[-1].pose.position.x == 0.0
+    world.send()
+    ros.wait(lambda: poses[-1].pose.position.x > 0.01, "the pose to move on")
+    assert poses[-1].header.frame_id == "base" and poses[-1].pose.orientation.w == 1.0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_on_a_signal_it_publishes_zeros_and_exits(world, ros, number):
+    world.start_moving()
+    world.process.send_signal(number)
+    ros.wait(lambda: world.process.poll() is not None, "the end of the process")
+    ros.spin(0.2)
+    assert world.process.returncode == 0
+    zeros = 0
+    for command in reversed(world.commands):
+        if command.twist.linear.x:
+            break
+        zeros += 1
+    first, last = world.commands[-zeros].header.stamp, world.commands[-1].header.stamp
+    assert (last.sec - first.sec) + (last.nanosec - first.nanosec) * 1e-9 >= 0.2
+
+
+@pytest.mark.parametrize(
+    ("argument", "words"),
+    [
+        ("pose_timeout_s:=0.0", ["pose_timeout_s", "0.0", "from 0.02 to 1"]),
+        ("max_linear_speed:=.nan", ["max_linear_speed", "nan"]),
+        ("command_type:=effort", ["command_type", "'effort'", "'twist', 'pose'"]),
+        ("workspace_low:=[0.0, 0.0, 5.0]", ["workspace_low z", "5.0"]),
+        ("base_frame:=''", ["frame"]),
+    ],
+)
+def test_nonsense_at_the_start_ends_it_with_one_clear_line(start, argument, words):
+    process = start("gate", "-p", argument, stderr=subprocess.PIPE)
+    _, error = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "Traceback" not in error
+    (line,) = [line for line in error.splitlines() if line.startswith("gate: ")]
+    for word in words:
+        assert word in line
+
+
+def test_safety_parameters_cannot_be_changed_while_it_runs(world, ros):
+    value = ParameterValue(type=ParameterType.PARAMETER_DOUBLE, double_value=0.5)
+    request = SetParameters.Request()
+    request.parameters = [Parameter(name="max_linear_speed", value=value)]
+    (result,) = ros.call(SetParameters, "gate/set_parameters", request).results
+    assert not result.successful
+    assert "read-only" in result.reason and "max_linear_speed" in result.reason

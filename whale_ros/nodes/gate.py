@@ -1,0 +1,538 @@
+"""The gate as a node: the only publisher of arm commands, in a process of its own without torch.
+
+Messages in, `whale_ros.gate.core` decides in a steady 100 Hz loop, commands and status out. Not a
+certified safety function: keep a hardware emergency stop.
+"""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import json
+import signal
+import struct
+import sys
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from geometry_msgs.msg import PoseStamped, Quaternion, TwistStamped, Vector3
+from rclpy.clock import Clock, ClockType
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
+from sensor_msgs.msg import Image
+from std_msgs.msg import Float64
+from std_srvs.srv import Trigger
+
+from whale_ros.actions.space import ActionSpace
+from whale_ros.gate.audit import AuditLog
+from whale_ros.gate.check import Now
+from whale_ros.gate.chunk import Chunk
+from whale_ros.gate.confidence import Heartbeat
+from whale_ros.gate.config import GateConfig
+from whale_ros.gate.core import Command, Gate, State, Status
+from whale_ros.gate.pose import Pose
+from whale_ros.msg import ApprovedChunk, Check, GateStatus, Uncertainty
+from whale_ros.nodes.parameters import BadParameter, Parameter, declare
+from whale_ros.nodes.topics import why_silent, wrong_type
+from whale_ros.srv import SetGateMode
+
+DEFAULT = GateConfig()
+FAREWELL_S = 0.25  # how long zeros are published before the process ends
+GRAPH_PERIOD_S = 0.05  # how often other commanders are looked for
+
+
+def _fixed(name: str, default: Any, description: str, *range_: float, **more: Any) -> Parameter:
+    low_high = (range_[0], range_[1]) if range_ else None
+    return Parameter(name, default, description, range=low_high, read_only=True, **more)
+
+
+# Read-only all: what makes the arm safe does not change while it moves.
+PARAMETERS = (
+    # Topics
+    _fixed("camera_topic", "camera/image", "sensor_msgs/Image; only its stamp is read."),
+    _fixed("pose_topic", "ee_pose", "geometry_msgs/PoseStamped of the end effector."),
+    _fixed("chunk_topic", "approved_chunk", "whale_ros/ApprovedChunk of the planner."),
+    _fixed("uncertainty_topic", "world_model/uncertainty", "whale_ros/Uncertainty, the heartbeat."),
+    _fixed("command_topic", "arm/twist_command", "Command of the arm, see command_type."),
+    _fixed(
+        "command_type",
+        "twist",
+        "Command by TwistStamped, or by PoseStamped integrated from the measured pose.",
+        choices=("twist", "pose"),
+    ),
+    _fixed("gripper_command_topic", "gripper/command", "std_msgs/Float64, 0 open .. 1 closed."),
+    # Frames and actions
+    _fixed("base_frame", DEFAULT.frame, "Frame of poses, actions, workspace and commands."),
+    _fixed("action_step_s", DEFAULT.action_space.step_s, "Duration of one action [s].", 0.02, 2),
+    _fixed(
+        "action_max_translation_m",
+        DEFAULT.action_space.max_translation_m,
+        "Longest translation of one action [m].",
+        0.001,
+        0.5,
+    ),
+    _fixed(
+        "action_max_rotation_rad",
+        DEFAULT.action_space.max_rotation_rad,
+        "Largest rotation of one action [rad].",
+        0.001,
+        1.0,
+    ),
+    # Limits
+    _fixed(
+        "workspace_low", list(DEFAULT.workspace_low), "Lower corner x, y, z of the box [m].", -5, 5
+    ),
+    _fixed("workspace_high", list(DEFAULT.workspace_high), "Upper corner of the box [m].", -5, 5),
+    _fixed(
+        "workspace_margin_m",
+        DEFAULT.workspace_margin_m,
+        "The arm may overshoot the box by this before it is held [m].",
+        0.001,
+        0.1,
+    ),
+    _fixed("max_linear_speed", DEFAULT.max_linear_speed, "Limit [m/s].", 0.001, 2),
+    _fixed("max_angular_speed", DEFAULT.max_angular_speed, "Limit [rad/s].", 0.001, 4),
+    _fixed("max_linear_acceleration", DEFAULT.max_linear_acceleration, "Limit [m/s^2].", 0.01, 20),
+    _fixed(
+        "max_angular_acceleration", DEFAULT.max_angular_acceleration, "Limit [rad/s^2].", 0.01, 40
+    ),
+    # Time-outs; none can be switched off
+    _fixed("camera_period_s", DEFAULT.camera_period_s, "Time between images [s].", 0.005, 1),
+    _fixed(
+        "camera_missed_periods",
+        DEFAULT.camera_missed_periods,
+        "The arm is held when the newest image is older than so many periods.",
+        1,
+        10,
+    ),
+    _fixed("pose_timeout_s", DEFAULT.pose_timeout_s, "Age of the newest pose [s].", 0.02, 1),
+    _fixed(
+        "heartbeat_timeout_s",
+        DEFAULT.heartbeat_timeout_s,
+        "Time since the world model's last heartbeat [s].",
+        0.05,
+        5,
+    ),
+    _fixed(
+        "heartbeat_max_image_age_s",
+        DEFAULT.heartbeat_max_image_age_s,
+        "Time from an image's stamp to the arrival of its judgement [s].",
+        0.05,
+        5,
+    ),
+    _fixed(
+        "future_tolerance_s",
+        DEFAULT.future_tolerance_s,
+        "Stamps may be ahead of our clock by this [s].",
+        0.001,
+        0.5,
+    ),
+    _fixed("chunk_max_age_s", DEFAULT.chunk_max_age_s, "From approval to arrival [s].", 0.02, 5),
+    _fixed(
+        "chunk_max_validity_s",
+        DEFAULT.chunk_max_validity_s,
+        "From approval to expiry [s].",
+        0.1,
+        30,
+    ),
+    _fixed("chunk_max_horizon", DEFAULT.chunk_max_horizon, "Actions of a chunk.", 1, 1000),
+    # The loop
+    _fixed("rate_hz", 1 / DEFAULT.cycle_s, "Cycles, commands and status per second.", 20, 500),
+    _fixed("trip_cycles", DEFAULT.trip_cycles, "Bad cycles in a row before a hold.", 1, 50),
+    _fixed(
+        "release_cycles", DEFAULT.release_cycles, "Good cycles in a row before a release.", 1, 10000
+    ),
+    _fixed("audit_log", "", "File of decisions. Empty: gate_audit.jsonl in ROS's logs."),
+)
+
+NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+RELIABLE = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+class GateNode(Node):
+    def __init__(self) -> None:
+        """Raises BadParameter."""
+        super().__init__("gate")
+        values = declare(self, PARAMETERS, why_refused=_why_contradictory)
+        self._values = values
+        self._config = config = gate_config(values)
+        self._gate = Gate(config, self._now())
+        self._audit = AuditLog(
+            Path(values["audit_log"]).expanduser() if values["audit_log"] else _default_log(),
+            {"time": self._now().ros, "parameters": values, "parameters_sha256": _hash(values)},
+        )
+        self._lateness: deque[float] = deque(maxlen=1000)
+        self._due = time.monotonic()
+        self._graph_due = 0.0
+        self._status: Status | None = None
+        self._told = ""
+
+        kind = TwistStamped if values["command_type"] == "twist" else PoseStamped
+        self._commands = self.create_publisher(kind, values["command_topic"], RELIABLE)
+        self._grippers = self.create_publisher(Float64, values["gripper_command_topic"], RELIABLE)
+        self._statuses = self.create_publisher(GateStatus, "~/status", LATCHED)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+
+        for message_type, topic, callback, qos, raw in (
+            (Image, "camera_topic", self._on_image, NEWEST, True),
+            (PoseStamped, "pose_topic", self._on_pose, NEWEST, False),
+            (Uncertainty, "uncertainty_topic", self._on_uncertainty, NEWEST, False),
+            (ApprovedChunk, "chunk_topic", self._on_chunk, RELIABLE, False),
+        ):
+            self.create_subscription(
+                message_type, values[topic], self._guard(callback), qos, raw=raw
+            )
+        self.create_service(Trigger, "~/stop", self._on_stop)
+        self.create_service(Trigger, "~/reset", self._on_reset)
+        self.create_service(SetGateMode, "~/set_mode", self._on_set_mode)
+
+        steady = Clock(clock_type=ClockType.STEADY_TIME)  # runs on when simulated time stands still
+        self.create_timer(config.cycle_s, self._cycle, clock=steady)
+        self.create_timer(1.0, self._guard(self._diagnose), clock=steady)
+
+    def stop(self, reason: str) -> None:
+        """Hold until reset."""
+        self._gate.stop(self._now(), reason)
+
+    def close(self) -> None:
+        self._audit.close()
+        self.destroy_node()
+
+    # ---- messages in
+
+    def _on_image(self, serialized: bytes) -> None:
+        self._gate.on_camera(self._now(), stamp_of(serialized))
+
+    def _on_pose(self, message: PoseStamped) -> None:
+        p, q = message.pose.position, message.pose.orientation
+        self._gate.on_pose(
+            self._now(),
+            Pose(
+                seconds(message.header.stamp),
+                message.header.frame_id,
+                np.array([p.x, p.y, p.z]),
+                np.array([q.w, q.x, q.y, q.z]),
+            ),
+        )
+
+    def _on_uncertainty(self, message: Uncertainty) -> None:
+        self._gate.on_heartbeat(
+            self._now(),
+            Heartbeat(
+                stamp=seconds(message.header.stamp),
+                ready=message.ready,
+                uncertainty=message.uncertainty,
+                threshold=message.threshold,
+                familiarity_error=message.familiarity_error,
+                familiarity_threshold=message.familiarity_threshold,
+                checkpoint=message.checkpoint,
+                message=message.message,
+            ),
+        )
+
+    def _on_chunk(self, message: ApprovedChunk) -> None:
+        actions = message.actions
+        chunk = Chunk(
+            id=actions.id[:80],
+            session=message.session[:80],
+            sequence=message.sequence,
+            stamp=seconds(message.header.stamp),
+            expiry=seconds(message.expiry),
+            start=seconds(actions.header.stamp),
+            frame=actions.header.frame_id,
+            action_space=actions.action_space,
+            step_s=seconds(actions.step_duration),
+            horizon=actions.horizon,
+            dim=actions.dim,
+            numbers=actions.actions,
+            uncertainty=message.uncertainty,
+            threshold=message.threshold,
+            checkpoint=message.checkpoint,
+        )
+        reason = self._gate.on_chunk(self._now(), chunk)
+        if reason:
+            text = f"chunk {chunk.id!r} rejected: {reason}"
+            self.get_logger().warning(text, throttle_duration_sec=1.0)
+
+    def _on_stop(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        self.stop("the stop service was called")
+        response.success, response.message = True, "stopped; call reset to go on"
+        return response
+
+    def _on_reset(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        refused = self._gate.reset(self._now())
+        response.success, response.message = refused is None, refused or "reset"
+        return response
+
+    def _on_set_mode(
+        self, request: SetGateMode.Request, response: SetGateMode.Response
+    ) -> SetGateMode.Response:
+        refused = self._gate.set_mode(self._now(), request.mode)
+        response.success, response.message = refused is None, refused or f"mode {request.mode}"
+        return response
+
+    # ---- messages out
+
+    def _cycle(self) -> None:
+        now = self._now()
+        lateness = self._measure_lateness(now.steady)
+        try:
+            self._look_at_graph(now)
+            command, self._status = self._gate.cycle(now)
+        except Exception as error:
+            traceback.print_exc()
+            command, self._status = self._gate.fail(now, f"{type(error).__name__}: {error}")
+        stamp = self.get_clock().now().to_msg()
+        self._publish_command(command, stamp)
+        self._publish_status(self._status, stamp, lateness)
+        self._audit.write(self._gate.take_decisions())
+        self._tell(self._status)
+
+    def _publish_command(self, command: Command, stamp: Any) -> None:
+        if self._values["command_type"] == "twist":
+            twist = TwistStamped()
+            twist.header.stamp, twist.header.frame_id = stamp, self._config.frame
+            x, y, z, rx, ry, rz = command.twist.tolist()
+            twist.twist.linear = Vector3(x=x, y=y, z=z)
+            twist.twist.angular = Vector3(x=rx, y=ry, z=rz)
+            self._commands.publish(twist)
+        elif command.position is not None and command.quaternion is not None:
+            pose = PoseStamped()
+            pose.header.stamp, pose.header.frame_id = stamp, self._config.frame
+            point = pose.pose.position
+            point.x, point.y, point.z = command.position.tolist()
+            w, x, y, z = command.quaternion.tolist()
+            pose.pose.orientation = Quaternion(x=x, y=y, z=z, w=w)
+            self._commands.publish(pose)
+        if command.gripper is not None:
+            self._grippers.publish(Float64(data=command.gripper))
+
+    def _publish_status(self, status: Status, stamp: Any, lateness: float) -> None:
+        message = GateStatus(
+            state=int(status.state),
+            mode=int(status.mode),
+            reason=status.reason,
+            chunk_id=status.chunk_id,
+            cycle_lateness_s=lateness,
+            chunks_executed=status.chunks_executed,
+            chunks_rejected=status.chunks_rejected,
+        )
+        message.header.stamp, message.header.frame_id = stamp, self._config.frame
+        message.checks = [
+            Check(
+                name=check.name,
+                ok=check.ok,
+                value=float(check.value),
+                threshold=float(check.threshold),
+                message=check.message,
+            )
+            for check in status.checks
+        ]
+        self._statuses.publish(message)
+
+    def _tell(self, status: Status) -> None:
+        """Log changes of state, not of the numbers in the reason."""
+        now = f"{status.state.name} in mode {status.mode.name.lower()}"
+        if now != self._told:
+            self._told = now
+            self.get_logger().info(f"{now}{': ' if status.reason else ''}{status.reason}")
+
+    def _diagnose(self) -> None:
+        if self._status is None:
+            return
+        array = DiagnosticArray()
+        array.header.stamp = self.get_clock().now().to_msg()
+        name = self.get_fully_qualified_name().lstrip("/")
+        late_ms = 1000 * np.percentile(self._lateness, [50, 99, 100])
+        state = self._status.state
+        ok = {State.EXECUTING: DiagnosticStatus.OK, State.HOLD: DiagnosticStatus.WARN}
+        array.status = [
+            _diagnostic(
+                f"{name}: state",
+                ok.get(state, DiagnosticStatus.ERROR),
+                f"{state.name}: {self._status.reason}" if self._status.reason else state.name,
+                mode=self._status.mode.name.lower(),
+                cycle_lateness_p50_ms=f"{late_ms[0]:.2f}",
+                cycle_lateness_p99_ms=f"{late_ms[1]:.2f}",
+                cycle_lateness_max_ms=f"{late_ms[2]:.2f}",
+            ),
+            _diagnostic(
+                f"{name}: audit_log",
+                DiagnosticStatus.WARN if self._audit.problem else DiagnosticStatus.OK,
+                self._audit.problem or f"writing {self._audit.path}",
+                lost=str(self._audit.lost),
+            ),
+        ] + [
+            _diagnostic(
+                f"{name}: {check.name}",
+                DiagnosticStatus.OK if check.ok else DiagnosticStatus.ERROR,
+                check.message,
+                value=f"{check.value:g}",
+                threshold=f"{check.threshold:g}",
+            )
+            for check in self._status.checks
+        ]
+        self._diagnostics.publish(array)
+        gc.collect()  # see main: here it costs least
+
+    # ---- clocks and graph
+
+    def _now(self) -> Now:
+        return Now(time.monotonic(), self.get_clock().now().nanoseconds * 1e-9)
+
+    def _measure_lateness(self, steady: float) -> float:
+        """Seconds after the time at which this cycle was due."""
+        period = self._config.cycle_s
+        lateness = steady - self._due
+        if lateness < 0 or lateness > 100 * period:
+            self._due = steady
+        else:
+            self._due += period * (1 + int(lateness / period))
+        lateness = max(0.0, lateness)
+        self._lateness.append(lateness)
+        return lateness
+
+    def _look_at_graph(self, now: Now) -> None:
+        if now.steady < self._graph_due:
+            return
+        self._graph_due = now.steady + GRAPH_PERIOD_S
+        others = [
+            name
+            for topic in (self._values["command_topic"], self._values["gripper_command_topic"])
+            for name in self._other_publishers(topic)
+        ]
+        problems = {}
+        checks = self._status.checks if self._status else ()
+        failing = {check.name for check in checks if not check.ok}
+        for check, topic, message_type in (
+            ("camera", "camera_topic", Image),
+            ("pose", "pose_topic", PoseStamped),
+            ("heartbeat", "uncertainty_topic", Uncertainty),
+        ):
+            if check in failing:
+                problems[topic] = why_silent(self, self._values[topic], message_type)
+        if wrong := wrong_type(self, self._values["chunk_topic"], ApprovedChunk):
+            problems["chunk_topic"] = wrong
+        self._gate.on_graph(problems, tuple(others))
+
+    def _other_publishers(self, topic: str) -> list[str]:
+        """Nodes that publish a topic which is ours alone."""
+        topic = self.resolve_topic_name(topic)
+        if self.count_publishers(topic) <= 1:
+            return []
+        names = [
+            f"{info.node_namespace.rstrip('/')}/{info.node_name} on {topic}"
+            for info in self.get_publishers_info_by_topic(topic)
+        ]
+        ours = f"{self.get_fully_qualified_name()} on {topic}"
+        if ours in names:
+            names.remove(ours)  # once: a second gate has the same name
+        return names
+
+    def _guard(self, callback: Callable) -> Callable:
+        """An exception latches the gate and does not end its loop."""
+
+        def guarded(*arguments: Any) -> None:
+            try:
+                callback(*arguments)
+            except Exception as error:
+                traceback.print_exc()
+                self._gate.fail(self._now(), f"{type(error).__name__}: {error}")
+
+        return guarded
+
+
+def gate_config(values: dict[str, Any]) -> GateConfig:
+    """The core's configuration from the node's parameters. Raises ValueError."""
+    return GateConfig(
+        action_space=ActionSpace(
+            step_s=values["action_step_s"],
+            max_translation_m=values["action_max_translation_m"],
+            max_rotation_rad=values["action_max_rotation_rad"],
+        ),
+        frame=values["base_frame"],
+        cycle_s=1 / values["rate_hz"],
+        workspace_low=tuple(values["workspace_low"]),
+        workspace_high=tuple(values["workspace_high"]),
+        **{
+            name: values[name]
+            for name in GateConfig.__dataclass_fields__
+            if name in values and name not in ("workspace_low", "workspace_high")
+        },
+    )
+
+
+def stamp_of(serialized: bytes) -> float:
+    """header.stamp [s] of a serialized message whose first field is a header.
+
+    So that a picture of any size costs the gate nothing. Raises ValueError if it is too short.
+    """
+    if len(serialized) < 12:
+        raise ValueError(f"a message of {len(serialized)} bytes has no header")
+    order = "<" if serialized[1] & 1 else ">"  # CDR encapsulation: bit 0 is little endian
+    sec, nanosec = struct.unpack_from(f"{order}iI", serialized, 4)
+    return sec + nanosec * 1e-9
+
+
+def seconds(time_or_duration: Any) -> float:
+    return time_or_duration.sec + time_or_duration.nanosec * 1e-9
+
+
+def _why_contradictory(values: dict[str, Any]) -> str | None:
+    try:
+        gate_config(values)
+    except ValueError as error:
+        return f"parameters: {error}"
+    return None
+
+
+def _diagnostic(name: str, level: bytes, message: str, **values: str) -> DiagnosticStatus:
+    return DiagnosticStatus(
+        name=name,
+        level=level,
+        message=message,
+        values=[KeyValue(key=key, value=value) for key, value in values.items()],
+    )
+
+
+def _default_log() -> Path:
+    return Path(rclpy.logging.get_logging_directory()) / "gate_audit.jsonl"
+
+
+def _hash(values: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def main() -> None:
+    # Our own handlers: rclpy's would end the context before zeros are out.
+    received: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, _frame: received.append(number))
+    rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        node = GateNode()
+    except BadParameter as error:
+        sys.exit(f"gate: {error}")
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    gc.collect()
+    gc.freeze()  # a collection in the middle of a cycle would make it late; see _diagnose
+    gc.disable()
+    while not received:
+        executor.spin_once(timeout_sec=0.1)
+    node.stop(f"{signal.Signals(received[0]).name} received")
+    end = time.monotonic() + FAREWELL_S
+    while time.monotonic() < end:
+        executor.spin_once(timeout_sec=0.1)
+    node.close()
+    rclpy.shutdown()
