@@ -1,0 +1,311 @@
+"""The planner as a process, between a world model and a gate whose answers the test chooses."""
+
+import time
+
+import numpy as np
+import pytest
+from geometry_msgs.msg import PoseStamped
+from rclpy.qos import qos_profile_sensor_data
+from rclpy.time import Time
+
+from whale_ros.actions.space import DIM, GRIPPER, ActionSpace
+from whale_ros.msg import (
+    ApprovedChunk,
+    CandidateSet,
+    GateStatus,
+    PlanDecision,
+    Prediction,
+    Uncertainty,
+)
+from whale_ros.nodes.sequences import seconds, to_actions, to_message
+from whale_ros.srv import Predict
+
+pytestmark = pytest.mark.ros
+
+SPACE = ActionSpace()
+STEP_S = SPACE.step_s
+SETTLED = 4  # steps that fill the default planning latency
+HORIZON = 8
+THRESHOLD = 0.1
+
+
+def policy_actions(length=16):
+    """Each action differs from all others, and moves little in total."""
+    actions = np.zeros((length, DIM))
+    actions[:, 0] = 0.002 * np.cos(np.arange(length)) + 1e-4 * np.arange(length)
+    actions[:, 2] = 0.001 * (-1.0) ** np.arange(length)
+    return actions
+
+
+class Surroundings:
+    """Policy, world model, arm and gate, whose behaviour a test sets in the attributes."""
+
+    def __init__(self, ros):
+        self.ros = ros
+        self.ready = True
+        self.executes = True  # the gate plays the newest chunk
+        self.proposes = True
+        self.policy_age_s = 0.0
+        self.think_s = 0.0
+        self.judge = lambda name: (0.05, 0.5)  # uncertainty and goal distance of a candidate
+        self.requests = []
+        self.decisions = ros.listen(PlanDecision, "planner/decision")
+        self.chunks = ros.listen(ApprovedChunk, "approved_chunk")
+        node = ros.node
+        self.policy = node.create_publisher(CandidateSet, "policy/candidates", 1)
+        self._heartbeats = node.create_publisher(
+            Uncertainty, "world_model/uncertainty", qos_profile_sensor_data
+        )
+        self._poses = node.create_publisher(PoseStamped, "ee_pose", qos_profile_sensor_data)
+        self._gates = node.create_publisher(GateStatus, "gate/status", 1)
+        self._service = node.create_service(Predict, "world_model/predict", self._predict)
+        self._timer = node.create_timer(0.05, self._speak)
+
+    def now(self):
+        return self.ros.node.get_clock().now().nanoseconds * 1e-9
+
+    def propose(self, *messages, source="test"):
+        self.policy.publish(CandidateSet(source=source, candidates=list(messages)))
+
+    def sequence(self, actions=None):
+        actions = policy_actions() if actions is None else actions
+        return to_message(actions, "p", self.now() - self.policy_age_s, SPACE, "base")
+
+    def decision(self, which=lambda decision: True, seconds=10.0):
+        """The next decision of a kind."""
+        self.decisions.clear()
+        found = self.ros.wait(
+            lambda: next(filter(which, self.decisions), None), "such a decision", seconds
+        )
+        return found
+
+    def _speak(self):
+        stamp = self.ros.node.get_clock().now().to_msg()
+        heartbeat = Uncertainty(ready=self.ready, message="" if self.ready else "still warming up")
+        heartbeat.header.stamp = stamp
+        self._heartbeats.publish(heartbeat)
+        pose = PoseStamped()
+        pose.header.stamp, pose.header.frame_id = stamp, "base"
+        pose.pose.position.y, pose.pose.position.z = 0.6, 0.2
+        self._poses.publish(pose)
+        running = self.chunks and seconds(self.chunks[-1].expiry) > self.now()
+        state = GateStatus.EXECUTING if running and self.executes else GateStatus.HOLD
+        self._gates.publish(GateStatus(state=state, reason="the test holds"))
+        if self.proposes:
+            self.propose(self.sequence())
+
+    def _predict(self, request, response):
+        self.requests.append(request)
+        time.sleep(self.think_s)
+        for candidate in request.candidate_set.candidates:
+            uncertainty, distance = self.judge(candidate.id)
+            response.predictions.append(
+                Prediction(
+                    candidate_id=candidate.id,
+                    uncertainty=uncertainty,
+                    goal_distance=[1.0] * (HORIZON - 1) + [distance],
+                )
+            )
+        response.success = True
+        response.threshold = THRESHOLD
+        response.checkpoint = "abc"
+        return response
+
+
+@pytest.fixture
+def around(ros, start):
+    files = ("--params-file", "config/planner.yaml", "--params-file", "config/robots/sim.yaml")
+    start("planner", *files)
+    around = Surroundings(ros)
+    ros.wait(around.policy.get_subscription_count, "the planner")
+    return around
+
+
+def is_approval(decision):
+    return bool(decision.chosen_id)
+
+
+def is_refusal(decision):
+    return not decision.chosen_id
+
+
+def kind(name):
+    return name.split("/")[1].split()[0]
+
+
+def actions_of(message):
+    return to_actions(message, SPACE, "base")
+
+
+def start_of(message):
+    return seconds(message.header.stamp)
+
+
+def test_the_trusted_candidate_nearest_to_the_goal_is_approved(around):
+    around.judge = lambda name: {
+        "still": (0.05, 0.2),
+        "slower": (0.2, 0.1),  # nearer, but not to be trusted
+    }.get(kind(name), (0.05, 0.5))
+    decision = around.decision(is_approval)
+    assert kind(decision.chosen_id) == "still"
+    verdicts = {kind(n): v for n, v in zip(decision.candidate_ids, decision.verdicts, strict=True)}
+    assert verdicts["still"] == "chosen" and verdicts["policy"] == "passed"
+    assert verdicts["slower"] == "rejected: uncertainty 0.2 is above 0.1"
+    assert len(decision.candidates) == len(decision.predictions) == len(decision.scores) == 12
+    assert 0 < decision.latency_s < 1
+
+    def sent():
+        return [c for c in around.chunks if c.actions.id == decision.chosen_id]
+
+    (chunk,) = around.ros.wait(sent, "the chunk")
+    assert seconds(chunk.expiry) == pytest.approx(start_of(chunk.actions) + HORIZON * STEP_S)
+    assert chunk.uncertainty == pytest.approx(0.05) and chunk.threshold == pytest.approx(THRESHOLD)
+    assert chunk.checkpoint == "abc" and chunk.session
+
+
+def test_chunks_follow_each_other_without_a_seam(around):
+    """Played by time, a chunk first goes on with what the one before it would have done."""
+    rng = np.random.default_rng(0)
+    around.judge = lambda name: (0.05, rng.random())
+    around.ros.wait(lambda: len(around.chunks) >= 5, "five chunks")
+    assert len({chunk.session for chunk in around.chunks}) == 1
+    for old, new in zip(around.chunks, around.chunks[1:], strict=False):
+        assert new.sequence == old.sequence + 1
+        offset = (start_of(new.actions) - start_of(old.actions)) / STEP_S
+        first = round(offset)
+        assert abs(offset - first) < 1e-3
+        rest = actions_of(old.actions)[first:]
+        np.testing.assert_array_equal(actions_of(new.actions)[: len(rest)], rest)
+        assert 0 < len(rest) <= SETTLED
+        assert seconds(new.header.stamp) < seconds(old.expiry)
+    assert any(actions_of(chunk.actions)[-1, :3].any() for chunk in around.chunks)
+
+
+def test_a_policy_sequence_is_shifted_by_its_age(around):
+    around.policy_age_s = 2 * STEP_S
+    around.decision(is_approval)
+    around.decisions.clear()
+    around.executes = False  # so that every plan begins now, from rest
+    decision = around.decision(lambda d: d.candidates and d.candidate_ids[0].endswith("/policy"))
+    candidate = actions_of(decision.candidates[0])
+    assert not candidate[:SETTLED, :GRIPPER].any()
+    expected = policy_actions()
+    shifts = [
+        s
+        for s in range(6)
+        if np.allclose(candidate[SETTLED:], expected[s + SETTLED : s + HORIZON], atol=1e-6)
+    ]
+    assert shifts in ([2], [3])  # up to 0.1 s pass between proposal and plan
+
+
+def test_bad_candidate_sets_are_named_and_nothing_moves(around):
+    around.proposes = False
+
+    def changed(**fields):
+        message = around.sequence()
+        for name, value in fields.items():
+            setattr(message, name, value)
+        return message
+
+    broken = policy_actions()
+    broken[3, 1] = np.nan
+    far = policy_actions()
+    far[2, 0] = 1.0
+    elsewhere = around.sequence()
+    elsewhere.header.frame_id = "world"
+    bad_sets = [
+        ([around.sequence(broken)], "action 3 holds nan at index 1"),
+        ([around.sequence(far)], "action 2 moves 1.0"),
+        ([changed(dim=6)], "6 numbers, expected 7"),
+        ([changed(horizon=9)], "112 numbers, expected 9 x 7"),
+        ([changed(horizon=2**31)], "2147483648 actions"),
+        ([changed(action_space="joint_velocity/7")], "joint_velocity/7"),
+        ([elsewhere], "'world'"),
+        ([], "0 sequences"),
+        ([around.sequence(), around.sequence(broken)], "action 3 holds nan"),
+    ]
+    for messages, named in bad_sets:
+        around.propose(*messages, source="outsider")
+        decision = around.decision(lambda d, named=named: named in d.reason)
+        assert "'outsider'" in decision.reason and not decision.chosen_id
+    assert not around.chunks and not around.requests
+    around.proposes = True
+    around.decision(is_approval)
+
+
+def test_while_no_candidate_can_be_trusted_nothing_is_approved(around):
+    around.judge = lambda name: (0.2, 0.5)
+    decision = around.decision(lambda d: d.candidates)
+    assert not decision.chosen_id
+    assert (
+        "none of 12 candidates passed" in decision.reason and "0.2 is above 0.1" in decision.reason
+    )
+    assert not around.chunks
+    around.judge = lambda name: (float("nan"), 0.5)
+    assert "nan" in around.decision(lambda d: "nan" in d.reason).verdicts[0]
+    assert not around.chunks
+    around.judge = lambda name: (0.05, 0.5)
+    around.decision(is_approval)
+
+
+def test_after_a_hold_of_the_gate_plans_begin_from_rest(around):
+    around.judge = lambda name: (0.05, 0.1 if kind(name) == "policy" else 0.5)
+    around.ros.wait(lambda: len(around.chunks) >= 3, "motion")
+    around.executes = False
+    around.ros.spin(0.3)
+    around.requests.clear()
+    around.ros.wait(lambda: len(around.requests) >= 2, "plans")
+    for candidate in around.requests[-1].candidate_set.candidates:
+        assert not actions_of(candidate)[:SETTLED, :GRIPPER].any()
+
+
+def test_a_plan_is_thrown_away_when_the_gate_falls_silent_while_it_is_made(around):
+    around.ros.wait(lambda: len(around.chunks) >= 2, "motion")
+    around.think_s = 0.5  # the test's gate says nothing while its world model thinks
+    decision = around.decision(lambda d: "the gate held" in d.reason)
+    assert "not heard of" in decision.reason and not decision.chosen_id
+    around.ros.spin(0.2)
+    assert not {c.actions.id for c in around.chunks} & set(decision.candidate_ids)
+
+
+def test_a_world_model_that_is_late_is_not_waited_for(around):
+    around.think_s = 1.0
+    decision = around.decision(is_refusal)
+    assert "did not answer" in decision.reason and "planning_latency_s" in decision.reason
+    assert not around.chunks
+    around.think_s = 0.0
+    around.decision(is_approval)
+
+
+def test_it_says_what_it_waits_for(around):
+    around.proposes = False
+    assert "policy/candidates" in around.decision(is_refusal).reason
+    around.ready = False
+    assert "still warming up" in around.decision(lambda d: "ready" in d.reason).reason
+    around.ready, around.proposes, around.policy_age_s = True, True, 3.0
+    assert "policy_timeout_s" in around.decision(lambda d: "began" in d.reason).reason
+    assert not around.requests
+
+
+def test_without_a_policy_it_samples_if_it_may(ros, start):
+    start("planner", "-p", "sample_without_policy:=true")
+    around = Surroundings(ros)
+    around.proposes = False
+    around.judge = lambda name: (0.05, 0.1 if kind(name) == "sampled" else 0.5)
+    decision = around.decision(is_approval)
+    assert kind(decision.chosen_id) == "sampled"
+
+
+def test_a_latency_that_leaves_nothing_to_plan_is_refused_in_one_line(start):
+    process = start("planner", "-p", "planning_latency_s:=1.6", stderr=-1)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert "planning_latency_s" in errors and "horizon of 8" in errors
+    assert "Traceback" not in errors
+
+
+def test_the_time_of_a_sequence_survives_the_message():
+    message = to_message(policy_actions(), "p", 1.75e9 + 0.3, SPACE, "base")
+    assert seconds(message.header.stamp) == pytest.approx(1.75e9 + 0.3, abs=1e-6)
+    assert Time.from_msg(message.header.stamp).nanoseconds > 0
+    np.testing.assert_allclose(actions_of(message), policy_actions(), atol=1e-7)
