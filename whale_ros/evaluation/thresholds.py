@@ -18,6 +18,7 @@ from whale_ros.world_model.whale_st import WhaleST
 CANDIDATE_QUANTILE = 0.95
 LIVE_QUANTILE = 0.999  # looked at ten times a second, so false alarms must be rarer
 LIVE_MARGIN = 1.5  # the live robot's timing is less regular than a data set's
+UNFAMILIARITY_MARGIN = 1.1
 
 
 def measure_thresholds(model: WhaleST, data: EpisodeSet) -> Thresholds:
@@ -26,11 +27,11 @@ def measure_thresholds(model: WhaleST, data: EpisodeSet) -> Thresholds:
     for window in held_out_windows(data, model.config.dynamics.window - HORIZON):
         candidate.append(candidate_uncertainty(model, window))
         live.append(live_uncertainty(model, window))
-        unfamiliarity.append(model.unfamiliarity(model.encode(window.future_frames)).flatten())
+        unfamiliarity.append(model.familiarity(window.future_frames).flatten())
     return Thresholds(
         live_uncertainty=LIVE_MARGIN * _quantile(live, LIVE_QUANTILE),
         candidate_uncertainty=_quantile(candidate, CANDIDATE_QUANTILE),
-        unfamiliarity=LIVE_MARGIN * _quantile(unfamiliarity, LIVE_QUANTILE),
+        unfamiliarity=UNFAMILIARITY_MARGIN * _quantile(unfamiliarity, LIVE_QUANTILE),
     )
 
 

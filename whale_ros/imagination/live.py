@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,7 @@ from whale_ros.world_model.whale_st import State, WhaleST
 
 MAX_HORIZON = 8
 KEEP_FRAMES = 100
+MAX_OFF_GRID = 0.55  # of a step: one image may be lost when two come in a step
 
 
 class NotReady(Exception):
@@ -67,18 +69,19 @@ class LiveModel:
         self._goal: Tensor | None = None
         self._lock = threading.Lock()
 
-    def observe(self, stamp_s: float, image: np.ndarray) -> None:
-        """Take in a picture (height, width, 3) uint8 RGB; time that runs back starts afresh."""
-        picture, codes = self._encode(image)
+    def observe(self, stamps_s: Sequence[float], images: Sequence[np.ndarray]) -> None:
+        """Take in pictures (height, width, 3) uint8 RGB; time that runs back starts afresh."""
+        pictures, codes = self._encode(images)
         with self._lock:
-            if self._frames and stamp_s <= self._frames[-1].stamp_s:
-                self._frames.clear()
-            self._frames.append(_Frame(stamp_s, picture, codes))
+            for i, stamp_s in enumerate(stamps_s):
+                if self._frames and stamp_s <= self._frames[-1].stamp_s:
+                    self._frames.clear()
+                self._frames.append(_Frame(stamp_s, pictures[i], codes[i]))
 
     def set_goal(self, image: np.ndarray) -> None:
         """What the scene should look like in the end, (height, width, 3) uint8 RGB."""
-        _, codes = self._encode(image)
-        self._goal = self.model.features(codes)
+        _, codes = self._encode([image])
+        self._goal = self.model.features(codes[0])
 
     @torch.inference_mode()
     def judge(self, commands: CommandTimeline) -> Judgement:
@@ -92,7 +95,7 @@ class LiveModel:
             uncertainty=float(retracing.uncertainty[0]),
             disagreement=float(retracing.disagreement[0, 0]),
             entropy=float(retracing.entropy[0, 0]),
-            unfamiliarity=float(self.model.unfamiliarity(frames[-1].codes)),
+            unfamiliarity=float(self.model.familiarity(frames[-1].picture.unsqueeze(0))),
         )
 
     @torch.inference_mode()
@@ -130,12 +133,16 @@ class LiveModel:
 
     def _start(self, frames: list[_Frame], commands: CommandTimeline) -> tuple[State, Tensor]:
         codes = torch.stack([frame.codes for frame in frames]).unsqueeze(0)
-        past = commands.actions(frames[0].stamp_s, self._step_s, len(frames) - 1)
-        actions = _tensor(past[None])
+        stamps = [frame.stamp_s for frame in frames]
+        past = [
+            commands.actions(begin, end - begin, 1)
+            for begin, end in zip(stamps[:-1], stamps[1:], strict=True)
+        ]
+        actions = _tensor(np.concatenate(past)[None])
         return self.model.start(codes, actions), actions
 
     def _aligned(self) -> list[_Frame]:
-        """The frames one model step apart that end with the newest one."""
+        """The frames that end with the newest one, as nearly as there are one model step apart."""
         with self._lock:
             frames = list(self._frames)
         if not frames:
@@ -144,7 +151,7 @@ class LiveModel:
         wanted = stamps[-1] - self._step_s * np.arange(self.history - 1, -1, -1)
         nearest = np.abs(stamps[:, None] - wanted).argmin(0)
         off = float(np.abs(stamps[nearest] - wanted).max())
-        if off > self._step_s / 3:
+        if off > MAX_OFF_GRID * self._step_s or len(set(nearest)) < self.history:
             raise NotReady(
                 f"{self.history} images {self._step_s:g} s apart are needed, one of them is "
                 f"{off:.2f} s from where it should be (start-up, or the camera is too slow)"
@@ -152,9 +159,10 @@ class LiveModel:
         return [frames[i] for i in nearest]
 
     @torch.inference_mode()
-    def _encode(self, image: np.ndarray) -> tuple[Tensor, Tensor]:
-        picture = to_float(torch.from_numpy(fit(image, self.model.config.tokenizer.resolution)))
-        return picture, self.model.encode(picture.unsqueeze(0))[0]
+    def _encode(self, images: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
+        resolution = self.model.config.tokenizer.resolution
+        pictures = to_float(torch.from_numpy(np.stack([fit(i, resolution) for i in images])))
+        return pictures, self.model.encode(pictures)
 
 
 def judged_frames(horizon: int) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -52,24 +53,42 @@ def retrace(model: WorldModel, rollout: Rollout, frames: Sequence[int]) -> Retra
 
     The k that would need more observed past than there is do not take part.
     """
-    batch, horizon = rollout.entropy.shape
-    apart = torch.full((batch, horizon, len(K)), torch.nan)
-    past = rollout.actions.shape[1] - horizon
-    actions = rollout.actions.numpy()
+    apart = torch.full((*rollout.entropy.shape, len(K)), torch.nan)
+    past = rollout.actions.shape[1] - rollout.horizon
     for frame in frames:
-        for column, k in enumerate(K):
-            first = past + frame - k  # of the window's actions
-            if first < 0:
-                continue
-            window = actions[:, first : past + frame + 1]
-            steps = torch.from_numpy(split(compose(window), k + 1)).to(rollout.actions)
-            state = model.rewind(rollout.state, horizon - frame + k)
-            for step in steps.unbind(1):
-                state, output = model.step(state, step)
-            distance = feature_distance(output.features, rollout.features[:, frame])
-            usable = ~torch.from_numpy(holds_gripper_switch(window))
-            apart[:, frame, column] = torch.where(usable, distance, torch.nan)
+        usable = [k for k in K if k <= past + frame]
+        if usable:
+            columns = [K.index(k) for k in usable]
+            apart[:, frame, columns] = _disagreements(model, rollout, frame, usable)
     return Retracing(apart.nanmean(dim=2), rollout.entropy, ~apart.isnan())
+
+
+def _disagreements(model: WorldModel, rollout: Rollout, frame: int, ks: list[int]) -> Tensor:
+    """(B, len(ks)) between a frame and its retracings; NaN where a gripper switch forbids it.
+
+    The way that begins earliest goes first, the others join when it comes to where they begin.
+    So all are imagined in max(ks) + 1 steps of growing batches, not one after another.
+    """
+    last = rollout.actions.shape[1] - rollout.horizon + frame  # index of a_t
+    windows = {k: rollout.actions[:, last - k : last + 1].numpy() for k in ks}
+    steps = {
+        k: torch.from_numpy(split(compose(window), k + 1)[:, 0]).to(rollout.actions)
+        for k, window in windows.items()
+    }
+    under_way: list[int] = []
+    state, output = None, None
+    for back in range(max(ks), -1, -1):  # frames between the present of the retracing and t
+        if back in ks:
+            beginning = model.rewind(rollout.state, rollout.horizon - frame + back)
+            state = beginning if state is None else model.join(state, beginning)
+            under_way.append(back)
+        state, output = model.step(state, torch.cat([steps[k] for k in under_way]))
+    assert output is not None
+    ends = output.features.unflatten(0, (len(under_way), -1))
+    distance = feature_distance(ends, rollout.features[:, frame])
+    forbidden = torch.from_numpy(np.stack([holds_gripper_switch(windows[k]) for k in under_way]))
+    distance = distance.masked_fill(forbidden, torch.nan)
+    return distance[[under_way.index(k) for k in ks]].T
 
 
 def feature_distance(first: Tensor, second: Tensor) -> Tensor:

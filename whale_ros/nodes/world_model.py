@@ -6,6 +6,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections import deque
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,7 @@ from whale_ros.srv import Predict
 from whale_ros.world_model.checkpoint import SHIPPED, CheckpointError, load_checkpoint
 
 MAX_CANDIDATES = 64
+KEPT_IMAGES = 10
 CARRY_OVER_S = 0.6  # how long an uncertainty stands in while a gripper switch forbids retracing
 
 PARAMETERS = (
@@ -55,6 +57,7 @@ PARAMETERS = (
               range=(1, 64), read_only=True),
 )  # fmt: skip
 
+CAMERA = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 LATCHED = QoSProfile(
     depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
@@ -74,7 +77,8 @@ class WorldModelNode(Node):
         self._commands_lock = threading.Lock()
         self._twist, self._gripper = np.zeros(6), 0.0
         self._pose_differences = PoseDifferences()
-        self._image: Image | None = None
+        # A few, so that the history has no gap when judging one takes longer than a period.
+        self._images: deque[Image] = deque(maxlen=KEPT_IMAGES)
         self._image_arrived = threading.Condition()
         self._why_not_ready = ""
         self._last_uncertainty = (float("-inf"), float("nan"))  # stamp and value
@@ -84,7 +88,7 @@ class WorldModelNode(Node):
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 1)
         light = MutuallyExclusiveCallbackGroup()
         topic = self._values["camera_topic"]
-        self.create_subscription(Image, topic, self._keep_image, NEWEST, callback_group=light)
+        self.create_subscription(Image, topic, self._keep_image, CAMERA, callback_group=light)
         self.create_subscription(
             Image, "goal_image", self._take_goal, LATCHED,
             callback_group=MutuallyExclusiveCallbackGroup(),
@@ -104,17 +108,24 @@ class WorldModelNode(Node):
             Predict, "~/predict", self._predict, callback_group=MutuallyExclusiveCallbackGroup()
         )
         self.create_timer(1.0, self._report, callback_group=light)
-        threading.Thread(target=self._watch, name="watch", daemon=True).start()
+        self._running = True
+        self._watcher = threading.Thread(target=self._watch, name="watch")
+        self._watcher.start()
         self.get_logger().info(
             f"checkpoint {self._card.sha256[:12]}, {self._card.config.name}, "
             f"actions {self._card.action_space.signature}"
         )
 
+    def stop(self) -> None:
+        """End the thread that judges images; publishes nothing afterwards."""
+        self._running = False
+        self._watcher.join()
+
     # Callbacks that only store the newest.
 
     def _keep_image(self, message: Image) -> None:
         with self._image_arrived:
-            self._image = message
+            self._images.append(message)
             self._image_arrived.notify()
 
     def _log_twist(self, message: TwistStamped) -> None:
@@ -142,33 +153,40 @@ class WorldModelNode(Node):
     # The present, judged with every image.
 
     def _watch(self) -> None:
-        while rclpy.ok():
+        while self._running:
             with self._image_arrived:
-                if self._image is None:
+                if not self._images:
                     self._image_arrived.wait(0.5)
-                message, self._image = self._image, None
+                messages = list(self._images)
+                self._images.clear()
             try:
-                heartbeat = self._judge(message)
+                heartbeat = self._judge(messages)
             except Exception as error:  # whatever it is, the gate must hear that nothing is known
                 heartbeat = self._not_ready(f"failed: {error!r}")
             if heartbeat.message != self._why_not_ready:
                 self._why_not_ready = heartbeat.message
                 self.get_logger().warning(heartbeat.message or "ready")
-            if rclpy.ok():
+            if self._running:
                 self._uncertainty.publish(heartbeat)
 
-    def _judge(self, message: Image | None) -> Uncertainty:
-        if message is None:
+    def _judge(self, messages: list[Image]) -> Uncertainty:
+        """Take all in, and judge the newest."""
+        if not messages:
             return self._not_ready(why_silent(self, self._values["camera_topic"], Image))
-        expected = self._values["image_width"], self._values["image_height"]
-        if (message.width, message.height) != expected:
-            return self._not_ready(
-                f"image is {message.width} x {message.height} pixels, image_width and "
-                f"image_height say {expected[0]} x {expected[1]}"
-            )
-        stamp_s = seconds(message.header.stamp)
+        newest = messages[-1]
+        width, height = self._values["image_width"], self._values["image_height"]
+        for message in messages:
+            if (message.width, message.height) != (width, height):
+                return self._not_ready(
+                    f"image is {message.width} x {message.height} pixels, image_width and "
+                    f"image_height say {width} x {height}"
+                )
+        stamp_s = seconds(newest.header.stamp)
         try:
-            self._live.observe(stamp_s, to_rgb(message))
+            self._live.observe(
+                [seconds(message.header.stamp) for message in messages],
+                [to_rgb(message) for message in messages],
+            )
             judgement = self._live.judge(self._command_history())
         except (BadImage, NotReady) as error:
             return self._not_ready(str(error))
@@ -178,7 +196,7 @@ class WorldModelNode(Node):
         else:
             self._last_uncertainty = (stamp_s, value)
         heartbeat = self._not_ready("")
-        heartbeat.header = message.header
+        heartbeat.header = newest.header
         heartbeat.ready = True
         heartbeat.uncertainty = value
         heartbeat.disagreement = judgement.disagreement
@@ -328,4 +346,5 @@ def main() -> None:
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     finally:
+        node.stop()
         rclpy.try_shutdown()

@@ -11,6 +11,7 @@ from tqdm import tqdm
 from whale_ros.training.dataset import EpisodeSet
 from whale_ros.training.loop import Schedule, train
 from whale_ros.world_model.config import WhaleConfig
+from whale_ros.world_model.familiarity import FIT_ON
 from whale_ros.world_model.frames import to_float
 from whale_ros.world_model.whale_st import WhaleST
 
@@ -37,7 +38,8 @@ def pretrain(
     state = run / "tokenizer.safetensors"
     train("tokenizer", model.tokenizer, tokenizer_loss, tokenizer, state)
     codes = encode_all(model, data)
-    model.remember(codes)
+    frames = data.frames.flatten(0, 1)
+    model.familiarity.fit(to_float(frames[:: max(1, len(frames) // FIT_ON)]))
 
     def dynamics_loss(generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         sequence, actions = data.windows(codes, DYNAMICS_BATCH, window, generator)

@@ -35,5 +35,8 @@ class WorldModel(Protocol):
     def fork(self, state: Any, index: Tensor) -> Any:
         """A state of rollouts `index` (B',), repeats allowed."""
 
+    def join(self, first: Any, second: Any) -> Any:
+        """The rollouts of two states after as many frames, in one."""
+
     def decode(self, latents: Any, reference: Tensor) -> Tensor:
         """Latents to frames (..., 3, R, R), given real frames of the same scenes."""

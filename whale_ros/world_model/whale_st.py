@@ -13,6 +13,7 @@ from whale_ros.actions.space import ActionSpace
 from whale_ros.world_model.blocks import KeyValues
 from whale_ros.world_model.config import WhaleConfig
 from whale_ros.world_model.dynamics import Dynamics
+from whale_ros.world_model.familiarity import Familiarity
 from whale_ros.world_model.interface import StepOutput
 from whale_ros.world_model.tokenizer import Tokenizer
 
@@ -29,7 +30,6 @@ class State:
 class WhaleST(nn.Module):
     """Implements `interface.WorldModel`; its latents are token codes (..., N, C) long."""
 
-    log_frequency: Tensor  # (N, C, levels)
     action_scale: Tensor  # (7,)
     action_offset: Tensor  # (7,)
 
@@ -39,10 +39,8 @@ class WhaleST(nn.Module):
         self.action_space = action_space
         self.tokenizer = Tokenizer(config.tokenizer)
         self.dynamics = Dynamics(config.dynamics, config.tokenizer)
+        self.familiarity = Familiarity()
         scale, offset = _normalisation(action_space)
-        tokens = config.tokenizer
-        frequency = torch.zeros(tokens.tokens, tokens.code_dim, tokens.code_levels)
-        self.register_buffer("log_frequency", frequency)  # of each code in the training data
         self.register_buffer("action_scale", scale, persistent=False)
         self.register_buffer("action_offset", offset, persistent=False)
 
@@ -106,6 +104,18 @@ class WhaleST(nn.Module):
         cache = [(keys[rows], values[rows]) for keys, values in state.cache]
         return State(state.codes[index], state.actions[index], cache)
 
+    def join(self, first: State, second: State) -> State:
+        """Raises RuntimeError if the two differ in length."""
+        cache = [
+            (torch.cat([a[0], b[0]]), torch.cat([a[1], b[1]]))
+            for a, b in zip(first.cache, second.cache, strict=True)
+        ]
+        return State(
+            torch.cat([first.codes, second.codes]),
+            torch.cat([first.actions, second.actions]),
+            cache,
+        )
+
     def decode(self, latents: Tensor, reference: Tensor) -> Tensor:
         """latents: (..., N, C) long; reference: (..., 3, R, R), broadcast over latents' batch."""
         batch = latents.shape[:-2]
@@ -116,22 +126,6 @@ class WhaleST(nn.Module):
     def features(self, latents: Tensor) -> Tensor:
         """Observed latents (..., N, C) in the space of `StepOutput.features`."""
         return self.tokenizer.values(latents)
-
-    def remember(self, codes: Tensor) -> None:
-        """Count which codes occur where in the training data, codes (..., N, C)."""
-        for level in range(self.config.tokenizer.code_levels):
-            count = (codes == level).flatten(0, -3).sum(0) + 1
-            self.log_frequency[..., level] = count
-        self.log_frequency /= self.log_frequency.sum(-1, keepdim=True)
-        self.log_frequency.log_()
-
-    def unfamiliarity(self, latents: Tensor) -> Tensor:
-        """How rare the codes of pictures (..., N, C) are in the training data, in nats per code.
-
-        High for scenes that the tokenizer was not trained on, which the dynamics cannot tell.
-        """
-        table = self.log_frequency.expand(*latents.shape, -1)
-        return -table.gather(-1, latents.unsqueeze(-1)).squeeze(-1).mean((-2, -1))
 
     def normalised(self, actions: Tensor) -> Tensor:
         """Actions (..., 7) as the dynamics takes them."""
