@@ -50,9 +50,9 @@ def random_model(small_config) -> Callable:
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.normal_(std=0.3, generator=generator)
-        tokens = config.tokenizer
-        shape = (50, tokens.tokens, tokens.code_dim)
-        model.remember(torch.randint(tokens.code_levels, shape, generator=generator))
+        components = model.familiarity.components
+        components.copy_(torch.linalg.qr(torch.randn(components.shape, generator=generator))[0])
+        model.familiarity.mean.fill_(0.5)
         return model.eval()
 
     return make

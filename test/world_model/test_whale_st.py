@@ -107,6 +107,20 @@ def test_a_fork_imagines_what_its_original_does(small_model, batch, past, rows, 
     torch.testing.assert_close(output.features, original.features[index], atol=1e-4, rtol=0)
 
 
+@settings(max_examples=15)
+@given(batches, batches, st.integers(2, 6), seeds)
+@torch.inference_mode()
+def test_rollouts_that_are_joined_go_on_as_each_alone(small_model, first, second, past, seed):
+    starts = [draw(small_model, batch, past, seed + batch) for batch in (first, second)]
+    states = [small_model.start(*start) for start in starts]
+    _, action = draw(small_model, first + second, 1, seed, 1)
+    _, joined = small_model.step(small_model.join(*states), action[:, 0])
+    _, one = small_model.step(states[0], action[:first, 0])
+    _, other = small_model.step(states[1], action[first:, 0])
+    expected = torch.cat([one.features, other.features])
+    torch.testing.assert_close(joined.features, expected, atol=1e-4, rtol=0)
+
+
 def snapshot(state: State) -> list:
     tensors = [state.codes, state.actions, *(t for pair in state.cache for t in pair)]
     return [t.clone() for t in tensors]
@@ -120,6 +134,7 @@ def test_no_method_changes_a_state(small_model):
     after, _ = small_model.step(state, actions[:, 0])
     small_model.rewind(after, 2)
     small_model.fork(state, torch.tensor([1, 1, 0]))
+    small_model.join(state, state)
     small_model.step(small_model.rewind(state, 1), actions[:, 1])
     assert all((a == b).all() for a, b in zip(before, snapshot(state), strict=True))
 
@@ -155,21 +170,6 @@ def test_pictures_are_decoded_each_with_its_reference(small_model):
         for t in range(3):
             alone = small_model.tokenizer.decode(latents[row, t : t + 1], references[row])
             torch.testing.assert_close(pictures[row, t], alone[0], atol=1e-5, rtol=0)
-
-
-@torch.inference_mode()
-def test_codes_that_were_often_seen_are_familiar_and_others_are_not(random_model):
-    model = random_model()
-    seen = torch.zeros(40, 4, 3, dtype=torch.long)
-    seen[:10] = 1
-    model.remember(seen)
-    often, rarely, never = (model.unfamiliarity(torch.full((4, 3), c)) for c in (0, 1, 4))
-    assert often < rarely < never
-    # Every level is counted once more, so that none is impossible.
-    assert float(often) == pytest.approx(-math.log(31 / 45), abs=1e-5)
-    assert float(rarely) == pytest.approx(-math.log(11 / 45), abs=1e-5)
-    assert float(never) == pytest.approx(-math.log(1 / 45), abs=1e-5)
-    assert model.unfamiliarity(seen.unflatten(0, (8, 5))).shape == (8, 5)
 
 
 def test_features_of_observed_and_of_certain_frames_agree(small_model):

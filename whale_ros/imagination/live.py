@@ -22,7 +22,6 @@ from whale_ros.world_model.frames import to_bytes, to_float
 from whale_ros.world_model.whale_st import State, WhaleST
 
 MAX_HORIZON = 8
-KEEP_FRAMES = 100
 MAX_OFF_GRID = 0.55  # of a step: one image may be lost when two come in a step
 
 
@@ -65,18 +64,25 @@ class LiveModel:
         self.model = model
         self.history = model.config.dynamics.window - MAX_HORIZON
         self._step_s = model.action_space.step_s
-        self._frames: deque[_Frame] = deque(maxlen=KEEP_FRAMES)
+        self._frames: deque[_Frame] = deque()
         self._goal: Tensor | None = None
         self._lock = threading.Lock()
 
     def observe(self, stamps_s: Sequence[float], images: Sequence[np.ndarray]) -> None:
-        """Take in pictures (height, width, 3) uint8 RGB; time that runs back starts afresh."""
+        """Take in pictures (height, width, 3) uint8 RGB; time that runs back starts afresh.
+
+        A picture with the stamp of the newest one is the same again, and left out.
+        """
         pictures, codes = self._encode(images)
         with self._lock:
             for i, stamp_s in enumerate(stamps_s):
-                if self._frames and stamp_s <= self._frames[-1].stamp_s:
+                if self._frames and stamp_s == self._frames[-1].stamp_s:
+                    continue
+                if self._frames and stamp_s < self._frames[-1].stamp_s:
                     self._frames.clear()
                 self._frames.append(_Frame(stamp_s, pictures[i], codes[i]))
+                while stamp_s - self._frames[0].stamp_s > (self.history + 1) * self._step_s:
+                    self._frames.popleft()
 
     def set_goal(self, image: np.ndarray) -> None:
         """What the scene should look like in the end, (height, width, 3) uint8 RGB."""
@@ -105,10 +111,17 @@ class LiveModel:
         """Imagine candidates (K, H, 7) whose first actions begin at start_s. Raises NotReady.
 
         The arm is in motion while it plans: until start_s the present commands stay in force,
-        and all actions are resampled to the model's steps from the newest frame on.
+        and all actions are resampled to the model's steps from the newest frame on. At least half
+        of the candidates must lie within what is imagined.
         """
         frames = self._aligned()
         newest = frames[-1].stamp_s
+        ahead, most = start_s - newest, candidates.shape[1] * self._step_s / 2
+        if abs(ahead) > most:
+            raise NotReady(
+                f"the candidates begin {ahead:.2f} s after the newest image, "
+                f"allowed is -{most:g} to {most:g} s"
+            )
         actions = np.stack(
             [
                 commands.extended(start_s, candidate, self._step_s).actions(
