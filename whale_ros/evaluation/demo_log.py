@@ -12,6 +12,7 @@ class GateNote:
     time_s: float
     executing: bool
     reason: str
+    failing: tuple[str, ...]  # names of the checks that did not pass
     chunk_id: str
     chunks_executed: int
     lateness_s: float

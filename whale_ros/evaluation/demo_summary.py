@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 import numpy as np
@@ -50,18 +51,19 @@ def summarise(log: DemoLog) -> dict:
 
 
 def held_seconds(log: DemoLog) -> dict[str, float]:
-    """How long the gate held, by the first words of its reason."""
+    """How long the gate held, by the checks that failed, else by the first words of its reason."""
     seconds: Counter[str] = Counter()
     for now, following in zip(log.gate, log.gate[1:], strict=False):
         if not now.executing:
-            seconds[now.reason.split(":")[0]] += following.time_s - now.time_s
+            reason = re.split("[:;,]", now.reason)[0]
+            seconds[" and ".join(now.failing) or reason] += following.time_s - now.time_s
     return {reason: round(s, 2) for reason, s in seconds.most_common()}
 
 
 def commands_while_held(log: DemoLog) -> int:
     """Commands to move that bear the stamp of a cycle in which the gate said that it holds."""
     held = {note.time_s for note in log.gate if not note.executing}
-    return sum(stamp in held and np.abs(twist).max() > STILL for stamp, twist in log.commands)
+    return sum(bool(t in held and np.abs(twist).max() > STILL) for t, twist in log.commands)
 
 
 def tracking_error_m(log: DemoLog) -> float | None:

@@ -6,6 +6,7 @@ import numpy as np
 from geometry_msgs.msg import PoseStamped, Twist
 
 from whale_ros.actions.composition import multiply, to_rotation_vector
+from whale_ros.nodes.sequences import seconds
 
 
 def twist_array(twist: Twist) -> np.ndarray:
@@ -24,7 +25,7 @@ class PoseDifferences:
         """Stamp of the previous command [s] and twist (6,) since then; None for the first one."""
         p, q, stamp = message.pose.position, message.pose.orientation, message.header.stamp
         now = (
-            stamp.sec + stamp.nanosec * 1e-9,
+            seconds(stamp),
             np.array([p.x, p.y, p.z]),
             np.array([q.w, q.x, q.y, q.z]),
         )

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-import rclpy
 from geometry_msgs.msg import PoseStamped, TwistStamped
+from rclpy.client import Client
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -24,6 +24,7 @@ from whale_ros.evaluation.demo_log import (
 from whale_ros.msg import GateStatus, PlanDecision, SimState, Uncertainty
 from whale_ros.nodes.commands import twist_array
 from whale_ros.nodes.images import to_array, to_rgb
+from whale_ros.nodes.sequences import seconds
 from whale_ros.srv import Degrade, ResetTask
 
 PICTURE_SIZE = 64
@@ -56,8 +57,8 @@ class DemoObserver(Node):
         subscribe(PlanDecision, "planner/decision", self._note_decision, ALL)
         subscribe(Image, "camera/image", self._note_image, ALL_BEST_EFFORT)
         subscribe(SimState, "sim_robot/state", self._note_state, ALL_BEST_EFFORT)
-        self._reset = self.create_client(ResetTask, "sim_robot/reset_task")
-        self._degrade = self.create_client(Degrade, "sim_robot/degrade")
+        self._reset: Client = self.create_client(ResetTask, "sim_robot/reset_task")
+        self._degrade: Client = self.create_client(Degrade, "sim_robot/degrade")
 
     def spin_once(self) -> None:
         self._executor.spin_once(timeout_sec=0.02)
@@ -91,11 +92,12 @@ class DemoObserver(Node):
     def degrade(self, kind: str, amount: float, wait: Wait) -> None:
         self._call(self._degrade, Degrade.Request(kind=kind, amount=amount), wait)
 
-    def _call(self, client: rclpy.client.Client, request: object, wait: Wait) -> None:
+    def _call(self, client: Client, request: object, wait: Wait) -> None:
         future = client.call_async(request)
         wait(future.done, 20.0, client.srv_name)
-        if not future.result().success:
-            raise RuntimeError(f"{client.srv_name}: {future.result().message}")
+        answer = future.result()
+        if answer is None or not answer.success:
+            raise RuntimeError(f"{client.srv_name}: {answer.message if answer else 'no answer'}")
 
     def _note_gate(self, message: GateStatus) -> None:
         executing = message.state == GateStatus.EXECUTING
@@ -105,9 +107,10 @@ class DemoObserver(Node):
             self._moving_since = time.monotonic()
         self.log.gate.append(
             GateNote(
-                _seconds(message.header.stamp),
+                seconds(message.header.stamp),
                 executing,
                 message.reason,
+                tuple(check.name for check in message.checks if not check.ok),
                 message.chunk_id,
                 message.chunks_executed,
                 message.cycle_lateness_s,
@@ -115,11 +118,11 @@ class DemoObserver(Node):
         )
 
     def _note_command(self, message: TwistStamped) -> None:
-        self.log.commands.append((_seconds(message.header.stamp), twist_array(message.twist)))
+        self.log.commands.append((seconds(message.header.stamp), twist_array(message.twist)))
 
     def _note_pose(self, message: PoseStamped) -> None:
         p = message.pose.position
-        self.log.poses.append((_seconds(message.header.stamp), np.array([p.x, p.y, p.z])))
+        self.log.poses.append((seconds(message.header.stamp), np.array([p.x, p.y, p.z])))
 
     def _note_heartbeat(self, message: Uncertainty) -> None:
         self._ready, self._why = message.ready, message.message
@@ -127,7 +130,7 @@ class DemoObserver(Node):
             return
         self.log.heartbeats.append(
             Heartbeat(
-                _seconds(message.header.stamp),
+                seconds(message.header.stamp),
                 message.uncertainty,
                 message.threshold,
                 message.familiarity_error,
@@ -155,13 +158,12 @@ class DemoObserver(Node):
                 )
             )
         first = message.candidates[0]
-        duration = first.step_duration
         self.log.decisions.append(
             DecisionNote(
-                _seconds(message.header.stamp),
-                _seconds(first.header.stamp),
-                duration.sec + duration.nanosec * 1e-9,
-                _seconds(message.observation_stamp),
+                seconds(message.header.stamp),
+                seconds(first.header.stamp),
+                seconds(first.step_duration),
+                seconds(message.observation_stamp),
                 message.chosen_id,
                 message.reason,
                 message.latency_s,
@@ -171,12 +173,8 @@ class DemoObserver(Node):
 
     def _note_image(self, message: Image) -> None:
         picture = fit(to_rgb(message), PICTURE_SIZE)
-        self.log.images.append((_seconds(message.header.stamp), picture))
+        self.log.images.append((seconds(message.header.stamp), picture))
 
     def _note_state(self, message: SimState) -> None:
         self._episode = message.episode
         self.success = message.success
-
-
-def _seconds(stamp) -> float:
-    return stamp.sec + stamp.nanosec * 1e-9

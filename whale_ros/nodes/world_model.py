@@ -21,7 +21,6 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 from std_msgs.msg import Float64
 
-from whale_ros.actions.space import DIM
 from whale_ros.actions.timeline import CommandTimeline
 from whale_ros.imagination.live import MAX_HORIZON, Imagined, LiveModel, NotReady
 from whale_ros.imagination.mosaic import mosaic
@@ -29,6 +28,7 @@ from whale_ros.msg import ActionSequence, Prediction, Uncertainty
 from whale_ros.nodes.commands import PoseDifferences, twist_array
 from whale_ros.nodes.images import BadImage, from_array, to_rgb
 from whale_ros.nodes.parameters import BadParameter, Parameter, declare
+from whale_ros.nodes.sequences import BadSequence, seconds, to_actions
 from whale_ros.nodes.topics import why_silent
 from whale_ros.srv import Predict
 from whale_ros.world_model.checkpoint import SHIPPED, CheckpointError, load_checkpoint
@@ -53,6 +53,7 @@ PARAMETERS = (
     Parameter("gripper_command_topic", "gripper/command",
               "What the gate tells the gripper, std_msgs/Float64, 0 open .. 1 closed.",
               read_only=True),
+    Parameter("base_frame", "base", "Frame of the actions.", read_only=True),
     Parameter("threads", 1, "CPU threads of torch; one is often fastest for small models.",
               range=(1, 64), read_only=True),
 )  # fmt: skip
@@ -232,15 +233,12 @@ class WorldModelNode(Node):
         candidates = request.candidate_set.candidates
         response.threshold = self._card.thresholds.candidate_uncertainty
         response.checkpoint = self._card.sha256
-        response.message = self._why_refused(candidates)
-        if response.message:
-            return response
-        actions = np.stack([np.reshape(c.actions, (c.horizon, DIM)) for c in candidates])
         try:
+            actions = self._actions(candidates)
             imagined = self._live.predict(
                 seconds(candidates[0].header.stamp), actions, self._command_history()
             )
-        except NotReady as error:
+        except (BadSequence, NotReady) as error:
             response.message = str(error)
             return response
         response.predictions = self._predictions(candidates, imagined)
@@ -251,37 +249,23 @@ class WorldModelNode(Node):
         response.latency_s = time.monotonic() - began
         return response
 
-    def _why_refused(self, candidates: list[ActionSequence]) -> str:
-        """Empty if the request is sound. Looks at sizes before anything is allocated."""
+    def _actions(self, candidates: list[ActionSequence]) -> np.ndarray:
+        """(K, H, 7). Raises BadSequence; looks at sizes before anything is allocated."""
         if not 1 <= len(candidates) <= MAX_CANDIDATES:
-            return f"{len(candidates)} candidates, expected 1 to {MAX_CANDIDATES}"
-        space = self._card.action_space
+            raise BadSequence(f"{len(candidates)} candidates, expected 1 to {MAX_CANDIDATES}")
         first = candidates[0]
         for candidate in candidates:
-            name = f"candidate {candidate.id!r}"
-            if candidate.action_space != space.signature:
-                return (
-                    f"{name} has the action space {candidate.action_space!r}, "
-                    f"the checkpoint's is {space.signature!r}"
+            if candidate.horizon > MAX_HORIZON:
+                raise BadSequence(
+                    f"sequence {candidate.id!r} has {candidate.horizon} actions, "
+                    f"this model imagines at most {MAX_HORIZON}"
                 )
-            if candidate.dim != DIM or not 1 <= candidate.horizon <= MAX_HORIZON:
-                return (
-                    f"{name} is {candidate.horizon} x {candidate.dim}, expected horizon 1 to "
-                    f"{MAX_HORIZON} and dim {DIM}"
+            if (candidate.horizon, candidate.header.stamp) != (first.horizon, first.header.stamp):
+                raise BadSequence(
+                    f"sequence {candidate.id!r} differs from the first one in horizon or stamp"
                 )
-            if len(candidate.actions) != candidate.horizon * DIM:
-                return (
-                    f"{name} holds {len(candidate.actions)} numbers, "
-                    f"expected {candidate.horizon} x {DIM}"
-                )
-            same = candidate.horizon == first.horizon and (
-                candidate.header.stamp == first.header.stamp
-            )
-            if not same:
-                return f"{name} differs from the first one in horizon or stamp"
-            if why := space.why_invalid(np.reshape(candidate.actions, (-1, DIM))):
-                return f"{name}: {why}"
-        return ""
+        space, frame = self._card.action_space, self._values["base_frame"]
+        return np.stack([to_actions(candidate, space, frame) for candidate in candidates])
 
     def _predictions(
         self, candidates: list[ActionSequence], imagined: Imagined
@@ -326,11 +310,6 @@ class WorldModelNode(Node):
         report = DiagnosticArray(status=[status])
         report.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(report)
-
-
-def seconds(stamp) -> float:
-    """Seconds of a builtin_interfaces/Time."""
-    return stamp.sec + stamp.nanosec * 1e-9
 
 
 def main() -> None:
