@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from benchmarks.imagination import imagine_naively, retrace_naively
 from whale_ros.actions.space import GRIPPER
-from whale_ros.imagination.live import judged_frames
-from whale_ros.imagination.retracing import K, feature_distance, retrace
+from whale_ros.imagination.retracing import K, feature_distance, judge, retrace
 from whale_ros.imagination.rollout import imagine
 
 
@@ -55,7 +54,7 @@ def test_candidates_at_once_are_imagined_as_each_alone_without_a_cache(
 def test_retracing_is_what_its_definition_says(small_model, batch, past, ahead, switches, seed):
     latents, before, actions = draw(small_model, batch, past, ahead, seed, switches)
     rollout = roll_out(small_model, latents, before, actions)
-    frames = judged_frames(ahead)
+    frames = tuple({ahead // 2, ahead - 1})
     found = retrace(small_model, rollout, frames)
     expected = retrace_naively(small_model, latents, rollout, frames)
     assert (found.took_part == expected.took_part).all()
@@ -112,9 +111,7 @@ def test_a_k_whose_window_holds_a_gripper_switch_does_not_take_part(small_model,
 def test_only_the_rollouts_that_switch_lose_their_judgement(small_model):
     latents, before, actions = draw(small_model, 2, 6, 8, 0)
     actions[1, :, GRIPPER] = torch.tensor([0.0, 1] * 4)
-    retracing = retrace(
-        small_model, roll_out(small_model, latents, before, actions), judged_frames(8)
-    )
+    retracing = retrace(small_model, roll_out(small_model, latents, before, actions), (3, 7))
     assert retracing.uncertainty.isnan().tolist() == [False, True]
     assert (retracing.steps(0), retracing.steps(1)) == (list(K), [])
 
@@ -143,6 +140,16 @@ def test_distance_is_the_root_mean_square_of_the_features():
     np.testing.assert_allclose(found, expected)
 
 
-@pytest.mark.parametrize(("horizon", "frames"), [(1, (0,)), (2, (0, 1)), (5, (2, 4)), (8, (3, 7))])
-def test_the_end_and_the_middle_of_a_rollout_are_judged(horizon, frames):
-    assert judged_frames(horizon) == frames
+@torch.inference_mode()
+def test_a_rollout_is_judged_at_its_end(small_model):
+    retracing = judge(small_model, roll_out(small_model, *draw(small_model, 2, 6, 8, 0)))
+    assert (~retracing.disagreement.isnan()).nonzero()[:, 1].tolist() == [7, 7]
+
+
+@torch.inference_mode()
+def test_where_the_gripper_switches_near_the_end_the_middle_is_judged_too(small_model):
+    latents, before, actions = draw(small_model, 2, 6, 8, 0)
+    actions[1, 7, GRIPPER] = 1.0
+    retracing = judge(small_model, roll_out(small_model, latents, before, actions))
+    assert retracing.uncertainty.isfinite().all()
+    assert (~retracing.disagreement[1].isnan()).nonzero().flatten().tolist() == [3]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 
 import numpy as np
 
@@ -52,12 +52,13 @@ def summarise(log: DemoLog) -> dict:
 
 def held_seconds(log: DemoLog) -> dict[str, float]:
     """How long the gate held, by the checks that failed, else by the first words of its reason."""
-    seconds: Counter[str] = Counter()
+    seconds: defaultdict[str, float] = defaultdict(float)
     for now, following in zip(log.gate, log.gate[1:], strict=False):
         if not now.executing:
             reason = re.split("[:;,]", now.reason)[0]
             seconds[" and ".join(now.failing) or reason] += following.time_s - now.time_s
-    return {reason: round(s, 2) for reason, s in seconds.most_common()}
+    ranked = sorted(seconds.items(), key=lambda item: -item[1])
+    return {reason: round(s, 2) for reason, s in ranked}
 
 
 def commands_while_held(log: DemoLog) -> int:

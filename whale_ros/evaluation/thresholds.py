@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from whale_ros.evaluation.prediction import HORIZON, Window, foretell, held_out_windows
-from whale_ros.imagination.live import judged_frames
-from whale_ros.imagination.retracing import retrace
+from whale_ros.imagination.retracing import judge
 from whale_ros.training.dataset import EpisodeSet
 from whale_ros.world_model.checkpoint import Thresholds
 from whale_ros.world_model.whale_st import WhaleST
@@ -38,13 +37,13 @@ def measure_thresholds(model: WhaleST, data: EpisodeSet) -> Thresholds:
 def candidate_uncertainty(model: WhaleST, window: Window) -> Tensor:
     """(B,) of the whole rollouts, as for a planner's candidates."""
     rollout = foretell(model, window, window.actions)
-    return retrace(model, rollout, judged_frames(HORIZON)).uncertainty
+    return judge(model, rollout).uncertainty
 
 
 def live_uncertainty(model: WhaleST, window: Window) -> Tensor:
     """(B,) of the first step, as for every camera image."""
     rollout = foretell(model, window, window.actions[:, :1])
-    return retrace(model, rollout, (0,)).uncertainty
+    return judge(model, rollout).uncertainty
 
 
 def _quantile(values: list[Tensor], share: float) -> float:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from whale_ros.actions.timeline import CommandTimeline
 from whale_ros.data.frames import fit
-from whale_ros.imagination.retracing import Retracing, feature_distance, retrace
+from whale_ros.imagination.retracing import Retracing, feature_distance, judge
 from whale_ros.imagination.rollout import Rollout, imagine
 from whale_ros.world_model.frames import to_bytes, to_float
 from whale_ros.world_model.whale_st import State, WhaleST
@@ -96,7 +96,7 @@ class LiveModel:
         state, past = self._start(frames, commands)
         action = commands.actions(frames[-1].stamp_s, self._step_s, 1)
         rollout = imagine(self.model, state, _tensor(action[None]), past)
-        retracing = retrace(self.model, rollout, (0,))
+        retracing = judge(self.model, rollout)
         return Judgement(
             uncertainty=float(retracing.uncertainty[0]),
             disagreement=float(retracing.disagreement[0, 0]),
@@ -133,8 +133,7 @@ class LiveModel:
         state, past = self._start(frames, commands)
         index = torch.zeros(len(candidates), dtype=torch.long)
         rollout = imagine(self.model, self.model.fork(state, index), _tensor(actions), past[index])
-        horizon = rollout.horizon
-        retracing = retrace(self.model, rollout, judged_frames(horizon))
+        retracing = judge(self.model, rollout)
         distance = None if self._goal is None else feature_distance(rollout.features, self._goal)
         return Imagined(rollout, retracing, distance, frames[-1].picture, newest)
 
@@ -176,14 +175,6 @@ class LiveModel:
         resolution = self.model.config.tokenizer.resolution
         pictures = to_float(torch.from_numpy(np.stack([fit(i, resolution) for i in images])))
         return pictures, self.model.encode(pictures)
-
-
-def judged_frames(horizon: int) -> tuple[int, ...]:
-    """The frames of a rollout that are retraced: its end, and half-way.
-
-    Two, so that one is left when a gripper switch keeps the other from being judged.
-    """
-    return tuple(sorted({(horizon - 1) // 2, horizon - 1}))
 
 
 def _tensor(actions: np.ndarray) -> Tensor:

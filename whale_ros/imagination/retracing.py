@@ -63,6 +63,18 @@ def retrace(model: WorldModel, rollout: Rollout, frames: Sequence[int]) -> Retra
     return Retracing(apart.nanmean(dim=2), rollout.entropy, ~apart.isnan())
 
 
+def judge(model: WorldModel, rollout: Rollout) -> Retracing:
+    """Retrace the last frame, where everything before it shows.
+
+    If a gripper switch near the end forbids that for a rollout, the frame half-way is judged too.
+    """
+    last = rollout.horizon - 1
+    retracing = retrace(model, rollout, (last,))
+    if last and retracing.uncertainty.isnan().any():
+        retracing = retrace(model, rollout, (last // 2, last))
+    return retracing
+
+
 def _disagreements(model: WorldModel, rollout: Rollout, frame: int, ks: list[int]) -> Tensor:
     """(B, len(ks)) between a frame and its retracings; NaN where a gripper switch forbids it.
 
