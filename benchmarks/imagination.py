@@ -7,8 +7,8 @@
 
 Naive means: one candidate at a time, and for every new frame the whole window through the network
 again. Both are run in turns in one process, on the same random weights (speed does not depend on
-them), and must agree in what they imagine. `retracing` judges the frames that a planner's
-candidates are judged by.
+them), and must agree in what they imagine. Retracing judges the last
+frame, as for a planner's candidates without a gripper switch.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from torch import Tensor
 from whale_ros.actions.composition import compose, holds_gripper_switch, split
 from whale_ros.actions.space import ActionSpace
 from whale_ros.cli import hardware
-from whale_ros.imagination.retracing import K, Retracing, feature_distance, retrace
+from whale_ros.imagination.retracing import K, Retracing, feature_distance, judge
 from whale_ros.imagination.rollout import Rollout, imagine
 from whale_ros.world_model.config import WhaleConfig
 from whale_ros.world_model.interface import StepOutput
@@ -104,18 +104,18 @@ def benchmark(context: int, horizon: int, candidates: int, repeats: int) -> dict
     past = 0.02 * torch.randn(1, context - 1, 7, generator=generator)
     actions = 0.02 * torch.randn(candidates, horizon, 7, generator=generator)
     index = torch.zeros(candidates, dtype=torch.long)
-    frames = (horizon - 1,)
+    last = (horizon - 1,)
     seconds: dict[str, list[float]] = {}
 
     for repeat in range(repeats):
         state = _timed(seconds, "start", _start, model, latents, past, index)
         ours = _timed(seconds, "imagine", imagine, model, state, actions, past[index])
-        judged = _timed(seconds, "retrace", retrace, model, ours, frames)
+        judged = _timed(seconds, "retrace", judge, model, ours)
         if repeat % 5:
             continue  # the naive way is slow, so it gets a fifth of the turns
         many = latents[index]
         plain = _timed(seconds, "naive imagine", imagine_naively, model, many, past[index], actions)
-        plainly = _timed(seconds, "naive retrace", retrace_naively, model, many, plain, frames)
+        plainly = _timed(seconds, "naive retrace", retrace_naively, model, many, plain, last)
         torch.testing.assert_close(ours.features, plain.features, atol=1e-3, rtol=0)
         torch.testing.assert_close(
             judged.uncertainty, plainly.uncertainty, atol=1e-3, rtol=0, equal_nan=True

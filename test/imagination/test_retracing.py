@@ -140,16 +140,25 @@ def test_distance_is_the_root_mean_square_of_the_features():
     np.testing.assert_allclose(found, expected)
 
 
-@torch.inference_mode()
-def test_a_rollout_is_judged_at_its_end(small_model):
-    retracing = judge(small_model, roll_out(small_model, *draw(small_model, 2, 6, 8, 0)))
-    assert (~retracing.disagreement.isnan()).nonzero()[:, 1].tolist() == [7, 7]
+def judged(retracing, row: int) -> list[int]:
+    """The frames of a rollout that were judged."""
+    return [frame for frame, used in enumerate(retracing.took_part[row].any(-1)) if used]
 
 
 @torch.inference_mode()
-def test_where_the_gripper_switches_near_the_end_the_middle_is_judged_too(small_model):
-    latents, before, actions = draw(small_model, 2, 6, 8, 0)
-    actions[1, 7, GRIPPER] = 1.0
-    retracing = judge(small_model, roll_out(small_model, latents, before, actions))
-    assert retracing.uncertainty.isfinite().all()
-    assert (~retracing.disagreement[1].isnan()).nonzero().flatten().tolist() == [3]
+def test_a_rollout_is_judged_by_its_end_or_half_way_if_the_gripper_switches_there(small_model):
+    latents, before, actions = draw(small_model, 3, 6, 8, 0)
+    actions[1, 7, GRIPPER] = 1  # at the end
+    actions[2, :, GRIPPER] = torch.tensor([0.0, 1] * 4)  # all the time
+    rollout = roll_out(small_model, latents, before, actions)
+    retracing = judge(small_model, rollout)
+    assert [judged(retracing, row) for row in range(3)] == [[7], [3], []]
+    half_way, end = (retrace(small_model, rollout, (frame,)).uncertainty for frame in (3, 7))
+    expected = torch.stack([end[0], half_way[1], torch.tensor(torch.nan)])
+    torch.testing.assert_close(retracing.uncertainty, expected, equal_nan=True)
+
+
+@torch.inference_mode()
+def test_a_rollout_of_one_frame_is_judged_by_that(small_model):
+    retracing = judge(small_model, roll_out(small_model, *draw(small_model, 2, 6, 1, 0)))
+    assert judged(retracing, 0) == [0]

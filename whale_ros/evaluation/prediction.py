@@ -33,8 +33,15 @@ class Window:
 
 
 def held_out_windows(data: EpisodeSet, history: int) -> Iterator[Window]:
-    """All windows of HORIZON steps after `history` frames, in batches."""
+    """All windows of HORIZON steps after `history` frames, in batches.
+
+    Raises ValueError if the episodes are too short for any.
+    """
     length = history + HORIZON
+    if data.frames.shape[1] < length:
+        raise ValueError(
+            f"the episodes have {data.frames.shape[1]} frames, evaluation needs at least {length}"
+        )
     starts = range(0, data.frames.shape[1] - length + 1, STRIDE)
     pairs = torch.tensor([(e, s) for e in range(len(data)) for s in starts])
     for chunk in pairs.split(BATCH):

@@ -21,7 +21,10 @@ UNFAMILIARITY_MARGIN = 1.1
 
 
 def measure_thresholds(model: WhaleST, data: EpisodeSet) -> Thresholds:
-    """From the uncertainties of a split that the model was not trained on."""
+    """From the uncertainties of a split that the model was not trained on.
+
+    Raises ValueError if none of its windows can be judged.
+    """
     candidate, live, unfamiliarity = [], [], []
     for window in held_out_windows(data, model.config.dynamics.window - HORIZON):
         candidate.append(candidate_uncertainty(model, window))
@@ -48,4 +51,7 @@ def live_uncertainty(model: WhaleST, window: Window) -> Tensor:
 
 def _quantile(values: list[Tensor], share: float) -> float:
     together = torch.cat(values)
-    return float(torch.quantile(together[~together.isnan()], share))
+    judged = together[~together.isnan()]
+    if not len(judged):
+        raise ValueError("no window of the held-out episodes is free of gripper switches")
+    return float(torch.quantile(judged, share))

@@ -63,15 +63,19 @@ def retrace(model: WorldModel, rollout: Rollout, frames: Sequence[int]) -> Retra
     return Retracing(apart.nanmean(dim=2), rollout.entropy, ~apart.isnan())
 
 
+@torch.inference_mode()
 def judge(model: WorldModel, rollout: Rollout) -> Retracing:
     """Retrace the last frame, where everything before it shows.
 
-    If a gripper switch near the end forbids that for a rollout, the frame half-way is judged too.
+    A rollout of which a gripper switch near the end forbids that is judged half-way.
     """
     last = rollout.horizon - 1
     retracing = retrace(model, rollout, (last,))
-    if last and retracing.uncertainty.isnan().any():
-        retracing = retrace(model, rollout, (last // 2, last))
+    unjudged = retracing.uncertainty.isnan()
+    if last and unjudged.any():  # only these: no rollout's judgement depends on the others
+        half_way = retrace(model, rollout, (last // 2,))
+        retracing.disagreement[unjudged] = half_way.disagreement[unjudged]
+        retracing.took_part[unjudged] = half_way.took_part[unjudged]
     return retracing
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from tqdm import tqdm
@@ -31,14 +31,22 @@ class Schedule:
 
 
 def train(name: str, network: nn.Module, loss: Loss, schedule: Schedule, state: Path) -> None:
-    """Minimise `loss(generator)` over `network`; resumes from `state` if that file exists."""
+    """Minimise `loss(generator)` over `network`; resumes from `state` if that file exists.
+
+    Raises ValueError if that file is broken or of another network.
+    """
     optimizer = torch.optim.AdamW(
         network.parameters(),
         lr=schedule.learning_rate,
         weight_decay=schedule.weight_decay,
         betas=(0.9, 0.95),
     )
-    done = _resume(network, optimizer, state) if state.exists() else 0
+    try:
+        done = _resume(network, optimizer, state) if state.exists() else 0
+    except (RuntimeError, SafetensorError, KeyError) as error:
+        raise ValueError(
+            f"{state} cannot be resumed from, choose another folder: {error}"
+        ) from error
     network.train()
     smooth: dict[str, float] = {}
     progress = tqdm(range(done, schedule.steps), name, initial=done, total=schedule.steps)
@@ -51,7 +59,7 @@ def train(name: str, network: nn.Module, loss: Loss, schedule: Schedule, state: 
         value.backward()
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
-        for key, number in {"loss": value, **metrics}.items():
+        for key, number in {"loss": value.detach(), **metrics}.items():
             smooth[key] = 0.98 * smooth.get(key, float(number)) + 0.02 * float(number)
         if step % 20 == 0:
             progress.set_postfix({k: f"{v:.4f}" for k, v in smooth.items()})

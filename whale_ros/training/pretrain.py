@@ -26,7 +26,15 @@ def pretrain(
     tokenizer: Schedule,
     dynamics: Schedule,
 ) -> WhaleST:
-    """Resumes from whatever the folder `run` already holds."""
+    """Resumes from whatever the folder `run` already holds.
+
+    Raises ValueError if the episodes are too short, or if the folder holds another model's run.
+    """
+    if data.frames.shape[1] < config.dynamics.window:
+        raise ValueError(
+            f"the episodes have {data.frames.shape[1]} frames, "
+            f"training needs at least {config.dynamics.window}"
+        )
     torch.manual_seed(tokenizer.seed)
     model = WhaleST(config, data.action_space)
     window = config.dynamics.window

@@ -1,0 +1,66 @@
+"""Random pieces of a dataset: frames line up with their actions."""
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from whale_ros.training.dataset import EpisodeSet
+
+
+@pytest.fixture
+def data(write_data):
+    return EpisodeSet(write_data(), "train")
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(1, 20), st.integers(1, 5), st.integers(0, 1000))
+def test_windows_line_up_frames_with_the_actions_between_them(data, length, batch, seed):
+    generator = torch.Generator().manual_seed(seed)
+    codes = data.frames[:, :, :1, 0, :2]  # (E, T+1, 1, 2): number of the episode, of the frame
+    sequence, actions = data.windows(codes, batch, length, generator)
+    assert sequence.shape == (batch, length, 1, 2) and sequence.dtype == torch.long
+    assert actions.shape == (batch, length - 1, 7)
+    episode, frame = sequence[:, :, 0, 0] // 20, sequence[:, :, 0, 1]
+    assert (episode == episode[:, :1]).all()
+    assert (frame == frame[:, :1] + torch.arange(length)).all()
+    # Action t begins at frame t.
+    assert (actions[:, :, 0] == episode[:, :-1]).all()
+    assert (actions[:, :, 1] == frame[:, :-1]).all()
+
+
+def test_every_window_is_drawn_sooner_or_later_up_to_both_ends(data):
+    codes = data.frames[:, :, :1, 0, :2]
+    sequence, _ = data.windows(codes, 2000, 14, torch.Generator().manual_seed(0))
+    starts = {(int(e) // 20, int(t)) for e, t in sequence[:, 0, 0]}
+    assert starts == {(e, t) for e in range(3) for t in range(20 - 14 + 1)}
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(0, 30), st.integers(0, 1000))
+def test_a_reference_is_an_earlier_frame_of_the_same_episode(data, max_gap, seed):
+    generator = torch.Generator().manual_seed(seed)
+    frames, references = data.frame_pairs(20, max_gap, generator)
+    assert frames.shape == references.shape == (20, 3, 32, 32)
+    assert torch.equal(frames[:, 0], references[:, 0])
+    gap = (255 * (frames[:, 1, 0, 0] - references[:, 1, 0, 0])).round()
+    assert gap.min() >= 0 and gap.max() <= max_gap
+
+
+def test_only_the_split_that_was_asked_for_is_loaded(write_data):
+    folder = write_data(split="validation")
+    assert len(EpisodeSet(folder, "validation")) == 3
+    with pytest.raises(ValueError, match="no train episodes"):
+        EpisodeSet(folder, "train")
+
+
+def test_episodes_of_different_lengths_are_refused(write_data):
+    with pytest.raises(ValueError, match="train episodes of .* differ in length"):
+        EpisodeSet(write_data(steps=(19, 18)), "train")
+
+
+def test_a_broken_episode_is_refused_by_name(write_data):
+    folder = write_data()
+    (folder / "train" / "1.npz").write_bytes(b"PK")
+    with pytest.raises(ValueError, match="1.npz"):
+        EpisodeSet(folder, "train")

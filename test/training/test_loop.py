@@ -1,0 +1,93 @@
+"""One loop for every network: seeded, and resumable to the bit."""
+
+import pytest
+import torch
+from torch import nn
+
+from whale_ros.training.loop import SAVE_EVERY, Schedule, train
+
+
+class Interruption(Exception):
+    pass
+
+
+def fresh_network() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1))
+
+
+def fit(network, interrupted_at=None):
+    """A loss that knows only its generator; interrupted like a process that is killed."""
+    calls = 0
+
+    def loss(generator):
+        nonlocal calls
+        calls += 1
+        if calls - 1 == interrupted_at:
+            raise Interruption
+        x = torch.randn(16, 4, generator=generator)
+        error = (network(x) - x.sum(1, keepdim=True)).square().mean()
+        return error, {"root": error.detach().sqrt()}
+
+    return loss
+
+
+def weights(network) -> torch.Tensor:
+    return torch.cat([p.detach().flatten() for p in network.parameters()])
+
+
+def trained(state, schedule) -> torch.Tensor:
+    network = fresh_network()
+    train("test", network, fit(network), schedule, state)
+    return weights(network)
+
+
+SCHEDULE = Schedule(steps=SAVE_EVERY + 30, learning_rate=1e-2)
+
+
+@pytest.mark.parametrize("interrupted_at", [SAVE_EVERY, SAVE_EVERY + 7])
+def test_a_run_that_was_killed_and_resumed_ends_with_the_same_weights(tmp_path, interrupted_at):
+    straight = trained(tmp_path / "straight", SCHEDULE)
+    network = fresh_network()
+    with pytest.raises(Interruption):
+        train("test", network, fit(network, interrupted_at), SCHEDULE, tmp_path / "state")
+    assert not torch.equal(weights(network), straight)
+    assert torch.equal(trained(tmp_path / "state", SCHEDULE), straight)
+
+
+def test_a_finished_run_is_only_loaded(tmp_path):
+    finished = trained(tmp_path / "state", SCHEDULE)
+    network = fresh_network()
+    train("test", network, fit(network, interrupted_at=0), SCHEDULE, tmp_path / "state")
+    assert torch.equal(weights(network), finished)
+    assert not network.training
+
+
+def test_equal_seeds_give_equal_weights_and_different_ones_do_not(tmp_path):
+    first, again, other = (
+        trained(tmp_path / name, Schedule(5, 1e-2, seed=seed))
+        for name, seed in (("first", 1), ("again", 1), ("other", 2))
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_training_does_not_depend_on_the_global_random_numbers(tmp_path):
+    first = trained(tmp_path / "first", Schedule(5, 1e-2))
+    network = fresh_network()
+    torch.manual_seed(123)
+    train("test", network, fit(network), Schedule(5, 1e-2), tmp_path / "second")
+    assert torch.equal(weights(network), first)
+
+
+def test_the_loss_falls(tmp_path):
+    network = fresh_network()
+    generator = torch.Generator().manual_seed(99)
+    before = fit(network)(generator)[0].item()
+    train("test", network, fit(network), Schedule(300, 1e-2), tmp_path / "state")
+    assert fit(network)(generator.manual_seed(99))[0].item() < before / 4
+
+
+def test_no_half_written_state_is_left(tmp_path):
+    trained(tmp_path / "run" / "state", Schedule(3, 1e-2))
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["state"]
