@@ -399,20 +399,20 @@ def test_a_topic_of_the_wrong_type_holds_and_is_named(rig):
 def test_a_jump_of_the_pose_latches_a_moving_arm(rig):
     rig.send(np.zeros((8, 7)))
     rig.cycle(3)
-    rig.position = rig.position + [0.0049, 0, 0]
+    rig.position = rig.position + [0.0249, 0, 0]
     rig.cycle()
     assert rig.status.state is State.EXECUTING
-    rig.position = rig.position + [0.0052, 0, 0]
+    rig.position = rig.position + [0.0251, 0, 0]
     rig.cycle()
-    assert rig.status.state is State.LATCHED and "pose moved 0.0052 m" in rig.status.reason
+    assert rig.status.state is State.LATCHED and "pose moved 0.0251 m" in rig.status.reason
 
 
 def test_a_turn_too_fast_to_be_true_latches_too(rig):
     rig.send(np.zeros((8, 7)))
     rig.cycle(3)
-    rig.quaternion = np.array([math.cos(0.0105), 0, 0, math.sin(0.0105)])
+    rig.quaternion = np.array([math.cos(0.0255), 0, 0, math.sin(0.0255)])
     rig.cycle()
-    assert rig.status.state is State.LATCHED and "0.021 rad" in rig.status.reason
+    assert rig.status.state is State.LATCHED and "0.051 rad" in rig.status.reason
 
 
 def test_a_jump_while_held_does_not_latch(rig):
@@ -468,10 +468,15 @@ def test_hold_mode_holds_and_gate_mode_needs_a_new_chunk(rig):
     rig.cycle()
     assert not rig.moving() and rig.status.reason == "the mode is hold"
     assert rig.send() == "the mode is hold"
+    before = rig.chunk()
+    rig.cycle()
     rig.gate.set_mode(rig.now, "gate")
-    rig.cycle(101)
+    rig.cycle()
     assert not rig.moving()
+    assert "before the hold began" in rig.gate.on_chunk(rig.now, before)
     assert rig.send() is None
+    rig.cycle(2)
+    assert rig.moving()
 
 
 @pytest.mark.parametrize("mode", ["", "GATE", "off", "monitor"])

@@ -98,12 +98,13 @@ def ros(domain_id: int) -> Iterator[Ros]:
 
 
 @pytest.fixture
-def start(domain_id: int) -> Iterator[Callable[..., subprocess.Popen]]:
+def start(domain_id: int, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen]]:
     """start("gate", *ros_arguments) runs scripts/gate; what still runs at the end is stopped."""
     started = []
 
     def start(name: str, *ros_arguments: str, **popen: Any) -> subprocess.Popen:
-        environment = {**os.environ, "ROS_DOMAIN_ID": str(domain_id)}
+        own = {"ROS_DOMAIN_ID": str(domain_id), "ROS_LOG_DIR": str(tmp_path / "log")}
+        environment = {**os.environ, **own}
         command = [sys.executable, str(ROOT / "scripts" / name)]
         if ros_arguments:
             command += ["--ros-args", *ros_arguments]

@@ -180,7 +180,7 @@ class Gate:
             return f"unknown mode {mode!r}, use one of: {known}"
         self.mode = Mode[mode.upper()]
         if self.state is not State.LATCHED:
-            self._begin_hold(now, State.HOLD, f"mode was set to {mode} just now")
+            self._drop_chunk(now, State.HOLD, f"mode was set to {mode}")
         self._decide(now, "mode set", None)
         return None
 
@@ -380,13 +380,17 @@ class Gate:
         self._decide(now, "latched", reason)
 
     def _begin_hold(self, now: Now, state: State, reason: str) -> None:
+        """Hold until all checks have passed for a while."""
+        self._drop_chunk(now, state, reason)
+        self._debounce.tripped = True
+        self._debounce.good = 0
+
+    def _drop_chunk(self, now: Now, state: State, reason: str) -> None:
         """Nothing that was approved until now will move the arm."""
         self.state = state
         self._chunk = None
         self._hold_began = now.ros
         self._hold_reason = reason
-        self._debounce.tripped = True
-        self._debounce.good = 0
 
     def _decide(self, now: Now, event: str, reason: str | None, **details: Any) -> None:
         pose, beat = self._pose.pose, self._confidence.heartbeat

@@ -402,16 +402,16 @@ class GateNode(Node):
         ]
         problems = {}
         checks = self._status.checks if self._status else ()
-        failing = {check.name for check in checks if not check.ok}
+        unheard = {check.name for check in checks if math.isinf(check.value)}
         for check, topic, message_type in (
             ("camera", "camera_topic", Image),
             ("pose", "pose_topic", PoseStamped),
             ("heartbeat", "uncertainty_topic", Uncertainty),
+            ("", "chunk_topic", ApprovedChunk),
         ):
-            if check in failing:
-                problems[topic] = why_silent(self, self._values[topic], message_type)
-        if wrong := wrong_type(self, self._values["chunk_topic"], ApprovedChunk):
-            problems["chunk_topic"] = wrong
+            why = why_silent if check in unheard else wrong_type
+            if problem := why(self, self._values[topic], message_type):
+                problems[topic] = problem
         self._gate.on_graph(problems, tuple(others))
 
     def _other_publishers(self, topic: str) -> list[str]:
