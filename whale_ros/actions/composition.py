@@ -57,8 +57,14 @@ def to_rotation_vector(quaternion: np.ndarray) -> np.ndarray:
 
 def multiply(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Product of quaternions (..., 4), (w, x, y, z): first `right`, then `left`."""
-    w, v = left[..., :1], left[..., 1:]
-    s, u = right[..., :1], right[..., 1:]
-    return np.concatenate(
-        [w * s - (v * u).sum(-1, keepdims=True), w * u + s * v + np.cross(v, u)], axis=-1
+    a, b, c, d = np.moveaxis(left, -1, 0)
+    w, x, y, z = np.moveaxis(right, -1, 0)
+    return np.stack(
+        [
+            a * w - b * x - c * y - d * z,
+            a * x + b * w + c * z - d * y,
+            a * y - b * z + c * w + d * x,
+            a * z + b * y - c * x + d * w,
+        ],
+        axis=-1,
     )

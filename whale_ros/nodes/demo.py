@@ -38,6 +38,7 @@ DISTURBANCE_S = 3.0
 EPISODE_S = 14.0  # the longest
 AFTER_SUCCESS_S = 2.0
 START_UP_S = 60.0
+BAR = "{desc}: {n_fmt}/{total_fmt} episodes, {elapsed}{postfix}"
 
 
 class DemoFailed(Exception):
@@ -120,7 +121,7 @@ def play(processes: list[subprocess.Popen]) -> DemoLog:
     try:
         print("Waiting for the nodes ...", flush=True)
         wait(observer.all_ready, START_UP_S, "the nodes to be ready")
-        progress = tqdm(EPISODES, "demo", unit="episode")
+        progress = tqdm(EPISODES, "demo", unit="episode", mininterval=0.5, bar_format=BAR)
         for number, (task, seed) in enumerate(progress):
             progress.set_postfix_str(f"{task}: start")
             observer.reset_task(task, seed, wait)
@@ -130,7 +131,8 @@ def play(processes: list[subprocess.Popen]) -> DemoLog:
             succeeded_at = None
             while time.monotonic() < end:
                 wait(lambda: False, 0.1)
-                progress.set_postfix_str(f"{task}: {observer.describe()}")
+                progress.set_postfix_str(f"{task}: {observer.describe()}", refresh=False)
+                progress.update(0)
                 if disturbance and observer.moving_for() > 1.0:
                     observer.degrade(disturbance, SHIFT_M, wait)
                     since = observer.now()

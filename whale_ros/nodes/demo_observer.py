@@ -25,7 +25,7 @@ from whale_ros.msg import GateStatus, PlanDecision, SimState, Uncertainty
 from whale_ros.nodes.commands import twist_array
 from whale_ros.nodes.images import to_array, to_rgb
 from whale_ros.nodes.sequences import seconds
-from whale_ros.srv import Degrade, ResetTask
+from whale_ros.srv import Degrade, ResetTask, SetGateMode
 
 PICTURE_SIZE = 64
 Wait = Callable[[Callable[[], bool], float, str], bool]
@@ -58,6 +58,7 @@ class DemoObserver(Node):
         subscribe(Image, "camera/image", self._note_image, ALL_BEST_EFFORT)
         subscribe(SimState, "sim_robot/state", self._note_state, ALL_BEST_EFFORT)
         self._reset: Client = self.create_client(ResetTask, "sim_robot/reset_task")
+        self._mode: Client = self.create_client(SetGateMode, "gate/set_mode")
         self._degrade: Client = self.create_client(Degrade, "sim_robot/degrade")
 
     def spin_once(self) -> None:
@@ -84,9 +85,12 @@ class DemoObserver(Node):
         return 0.0 if self._moving_since is None else time.monotonic() - self._moving_since
 
     def reset_task(self, task: str, seed: int, wait: Wait) -> None:
+        """As an operator would: hold the arm, rearrange the scene, let the gate go on."""
         before = self._episode
+        self._call(self._mode, SetGateMode.Request(mode="hold"), wait)
         self._call(self._reset, ResetTask.Request(task=task, seed=seed), wait)
         wait(lambda: self._episode > before, 10.0, f"the reset to {task}")
+        self._call(self._mode, SetGateMode.Request(mode="gate"), wait)
         self.success = False
 
     def degrade(self, kind: str, amount: float, wait: Wait) -> None:

@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-KeyValues = tuple[Tensor, Tensor]  # (B*N, H, T, D/H) each, keys before rotation
+KeyValues = tuple[Tensor, Tensor]  # (B*N, H, T, D/H) each, keys after rotation
+Rotation = tuple[Tensor, Tensor]  # cosines and sines, (T, D/H/2) each
 
 
 class SpatialBlock(nn.Module):
@@ -43,7 +44,11 @@ class SpatioTemporalBlock(nn.Module):
         nn.init.zeros_(self.modulation.bias)
 
     def forward(
-        self, x_BTND: Tensor, condition_BTD: Tensor, past: KeyValues | None = None
+        self,
+        x_BTND: Tensor,
+        condition_BTD: Tensor,
+        rotation: Rotation,
+        past: KeyValues | None = None,
     ) -> tuple[Tensor, KeyValues]:
         """Also returns keys and values of past and present, to continue from."""
         batch, time, tokens, width = x_BTND.shape
@@ -55,7 +60,7 @@ class SpatioTemporalBlock(nn.Module):
 
         x = self.norm(x_BTND) * (1 + parts[3]) + parts[4]
         x = x.transpose(1, 2).reshape(batch * tokens, time, width)
-        x, key_values = self.temporal.causal(x, past)
+        x, key_values = self.temporal.causal(x, rotation, past)
         x = x.reshape(batch, tokens, time, width).transpose(1, 2)
         x_BTND = x_BTND + (1 + parts[5]) * x
 
@@ -80,24 +85,24 @@ class Attention(nn.Module):
         query, key, value = self._project(x_BND)
         return self._merge(F.scaled_dot_product_attention(query, key, value))
 
-    def causal(self, x_BTD: Tensor, past: KeyValues | None) -> tuple[Tensor, KeyValues]:
+    def causal(
+        self, x_BTD: Tensor, rotation: Rotation, past: KeyValues | None
+    ) -> tuple[Tensor, KeyValues]:
         """Each time sees itself and what came before, with rotary positions.
 
-        Keys are kept unrotated: only differences of positions matter, so a window that slides
-        can be numbered anew from its oldest frame.
+        Only differences of positions matter, so the keys of a window that slides stay valid.
         """
         query, key, value = self._project(x_BTD)
+        query, key = rotate(query, rotation), rotate(key, rotation)
         if past is not None:
             key = torch.cat([past[0], key], dim=2)
             value = torch.cat([past[1], value], dim=2)
         length, new = key.shape[2], query.shape[2]
-        positions = torch.arange(length, device=x_BTD.device)
         mask = None
         if new > 1:
-            mask = positions[None, :] <= positions[length - new :, None]
-        attended = F.scaled_dot_product_attention(
-            rotate(query, positions[length - new :]), rotate(key, positions), value, attn_mask=mask
-        )
+            times = torch.arange(length, device=x_BTD.device)
+            mask = times[None, :] <= times[length - new :, None]
+        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         return self._merge(attended), (key, value)
 
     def _project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -111,12 +116,16 @@ class Attention(nn.Module):
         return self.out(x_BHTD.transpose(1, 2).reshape(batch, length, heads * size))
 
 
-def rotate(x_BHTD: Tensor, positions_T: Tensor) -> Tensor:
-    """Rotary position embedding (arXiv 2104.09864)."""
-    half = x_BHTD.shape[-1] // 2
-    frequencies = 100.0 ** (-torch.arange(half, device=x_BHTD.device) / half)
+def rotary(positions_T: Tensor, size: int) -> Rotation:
+    """Rotary position embedding (arXiv 2104.09864) of heads of this size."""
+    half = size // 2
+    frequencies = 100.0 ** (-torch.arange(half, device=positions_T.device) / half)
     angles = positions_T[:, None] * frequencies
-    cos, sin = angles.cos(), angles.sin()
+    return angles.cos(), angles.sin()
+
+
+def rotate(x_BHTD: Tensor, rotation: Rotation) -> Tensor:
+    cos, sin = rotation
     first, second = x_BHTD.chunk(2, dim=-1)
     return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
 

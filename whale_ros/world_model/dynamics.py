@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from whale_ros.actions.space import DIM
-from whale_ros.world_model.blocks import KeyValues, SpatioTemporalBlock, mlp
+from whale_ros.world_model.blocks import KeyValues, SpatioTemporalBlock, mlp, rotary
 from whale_ros.world_model.config import DynamicsConfig, TokenizerConfig
 
 
@@ -45,6 +45,7 @@ class Dynamics(nn.Module):
         known: Tensor | None = None,
         is_known: Tensor | None = None,
         past: list[KeyValues] | None = None,
+        position: int | None = None,
     ) -> tuple[Tensor, list[KeyValues]]:
         """Logits of the next frames' codes.
 
@@ -52,18 +53,23 @@ class Dynamics(nn.Module):
         actions: (B, T, 7) float, normalised; action t begins at frame t.
         known, is_known: (B, T, N, C) long and (B, T, N) bool, tokens of frames t+1 known so far.
         past: keys and values of earlier slots, one entry a layer.
+        position: how many slots came before these; by default as many as `past` holds.
         Returns logits (B, T, N, C, levels), and keys and values with these slots appended.
         """
-        x = self.embed(self._features(codes)) + self.position
+        x = self._embedded(codes, self.embed) + self.position
         if known is None or is_known is None:
             x = x + self.unknown
         else:
-            told = self.embed_known(self._features(known))
+            told = self._embedded(known, self.embed_known)
             x = x + torch.where(is_known.unsqueeze(-1), told, self.unknown)
         condition = self.embed_action(actions)
+        if position is None:
+            position = past[0][0].shape[2] if past else 0
+        positions = torch.arange(position, position + codes.shape[1], device=codes.device)
+        rotation = rotary(positions, self.config.width // self.config.heads)
         key_values = []
         for layer, block in enumerate(self.blocks):
-            x, present = block(x, condition, None if past is None else past[layer])
+            x, present = block(x, condition, rotation, None if past is None else past[layer])
             key_values.append(present)
         logits = self.head(x).unflatten(-1, (self.code_dim, self.levels))
         return logits, key_values
@@ -94,11 +100,19 @@ class Dynamics(nn.Module):
             metrics = {"accuracy_changed": right[changed].mean()}
         return loss, metrics
 
-    def _features(self, codes: Tensor) -> Tensor:
-        """Codes both as numbers, which are ordered, and one-hot, which tells levels apart."""
-        value = codes.unsqueeze(-1) / ((self.levels - 1) / 2) - 1
-        one_hot = F.one_hot(codes, self.levels)
-        return torch.cat([value, one_hot], dim=-1).flatten(-2)
+    def _embedded(self, codes: Tensor, layer: nn.Linear) -> Tensor:
+        """A linear layer of codes both as numbers, which are ordered, and one-hot.
+
+        As a table, because most of such a layer's inputs are zeros.
+        """
+        width = layer.weight.shape[0]
+        weight = layer.weight.T.view(self.code_dim, 1 + self.levels, width)
+        values = torch.linspace(-1, 1, self.levels, device=codes.device)
+        table = weight[:, :1] * values[:, None] + weight[:, 1:]  # (C, levels, width)
+        first = self.levels * torch.arange(self.code_dim, device=codes.device)
+        rows = (codes + first).flatten(0, -2)
+        x = F.embedding_bag(rows, table.flatten(0, 1), mode="sum").view(*codes.shape[:-1], width)
+        return x if layer.bias is None else x + layer.bias
 
 
 def corrupt(codes: Tensor, levels: int, generator: torch.Generator) -> Tensor:

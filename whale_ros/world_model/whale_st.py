@@ -24,7 +24,7 @@ class State:
 
     codes: Tensor  # (B, T, N, C) long
     actions: Tensor  # (B, T-1, 7) float, physical units
-    cache: list[KeyValues]  # one entry a layer, of T-1 slots
+    cache: list[KeyValues]  # one entry a layer, of the last of the T-1 slots
 
 
 class WhaleST(nn.Module):
@@ -67,7 +67,10 @@ class WhaleST(nn.Module):
     def step(self, state: State, action: Tensor) -> tuple[State, StepOutput]:
         """Greedy decoding, all tokens of the frame in one pass."""
         logits, cache = self.dynamics(
-            state.codes[:, -1:], self.normalised(action).unsqueeze(1), past=state.cache or None
+            state.codes[:, -1:],
+            self.normalised(action).unsqueeze(1),
+            past=state.cache or None,
+            position=state.actions.shape[1],
         )
         keep = self.config.dynamics.window - 1
         cache = [(keys[:, :, -keep:], values[:, :, -keep:]) for keys, values in cache]
