@@ -6,10 +6,12 @@ import os
 from collections.abc import Callable
 
 import hypothesis
-import numpy as np
 import pytest
 
 os.environ.setdefault("MUJOCO_GL", "egl")  # before anything imports mujoco
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # more are slower for anything as small as here
+
+import numpy as np
 
 # The first example of a network is slow; speed is not what tests are about.
 hypothesis.settings.register_profile("whale", deadline=None)

@@ -23,7 +23,7 @@ def main(arguments: list[str] | None = None) -> None:
     collect.add_argument("--validation-episodes", type=int, default=90)
     collect.add_argument("--steps", type=int, default=28, help="actions in an episode")
     collect.add_argument("--workers", type=int, default=os.cpu_count())
-    collect.set_defaults(run=_collect)
+    collect.set_defaults(command=_collect)
 
     train = commands.add_parser("train", help="train a world model; resumes where it was stopped")
     train.add_argument("data", type=Path, help="folder made by `whale collect`")
@@ -32,18 +32,18 @@ def main(arguments: list[str] | None = None) -> None:
     train.add_argument("--dynamics-steps", type=int, default=8000)
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("--threads", type=int, default=1, help="of torch")
-    train.set_defaults(run=_train)
+    train.set_defaults(command=_train)
 
     evaluate = commands.add_parser("evaluate", help="measure a checkpoint on held-out episodes")
     evaluate.add_argument("what", choices=["prediction"])
     evaluate.add_argument("data", type=Path, help="folder made by `whale collect`")
     evaluate.add_argument("--checkpoint", type=Path, help="folder; default: the shipped one")
     evaluate.add_argument("--json", action="store_true", help="print numbers for programs")
-    evaluate.set_defaults(run=_evaluate)
+    evaluate.set_defaults(command=_evaluate)
 
     options = parser.parse_args(arguments)
     try:
-        options.run(options)
+        options.command(options)
     except (ValueError, OSError) as error:
         sys.exit(f"whale: {error}")
 
@@ -122,7 +122,13 @@ def _evaluate(options: argparse.Namespace) -> None:
 
     torch.set_num_threads(1)
     model, card = load_checkpoint(options.checkpoint or SHIPPED)
-    report = evaluate_prediction(model, EpisodeSet(options.data, "validation"))
+    data = EpisodeSet(options.data, "validation")
+    if data.action_space != card.action_space:
+        raise ValueError(
+            f"the actions of {options.data} are {data.action_space.signature}, "
+            f"those of the checkpoint {card.action_space.signature}"
+        )
+    report = evaluate_prediction(model, data)
     report |= {"checkpoint": card.sha256, "hardware": hardware()}
     print(json.dumps(report, indent=1) if options.json else _prediction_table(report))
 

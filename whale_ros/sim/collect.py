@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -35,8 +36,9 @@ def collect(
     missing = [info for info in infos if not (folder / info.file).exists()]
     jobs = [(folder, info, steps, resolution, space) for info in missing]
     # "spawn", because an OpenGL context does not survive a fork
-    with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        done = pool.imap_unordered(_record, jobs)
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=spawn) as pool:
+        done = pool.map(_record, jobs)
         for _ in tqdm(done, "collecting", len(jobs), unit="episode"):
             pass
     write_manifest(folder, space, infos)

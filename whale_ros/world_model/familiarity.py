@@ -28,7 +28,7 @@ class Familiarity(nn.Module):
 
     def fit(self, frames: Tensor) -> None:
         """Learn from training pictures (M, 3, R, R), M >= COMPONENTS."""
-        thumbnails = _thumbnails(frames)
+        thumbnails = _thumbnails(frames).double()  # in single precision eigh may not converge
         self.mean.copy_(thumbnails.mean(0))
         covariance = torch.cov(thumbnails.T)
         _, vectors = torch.linalg.eigh(covariance)  # ascending
