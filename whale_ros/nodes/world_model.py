@@ -163,6 +163,8 @@ class WorldModelNode(Node):
             try:
                 heartbeat = self._judge(messages)
             except Exception as error:  # whatever it is, the gate must hear that nothing is known
+                if not rclpy.ok():
+                    return
                 heartbeat = self._not_ready(f"failed: {error!r}")
             if heartbeat.message != self._why_not_ready:
                 self._why_not_ready = heartbeat.message

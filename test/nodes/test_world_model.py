@@ -1,0 +1,229 @@
+"""The world-model node as a process of its own, with a camera of the test."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+
+import numpy as np
+import pytest
+from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
+from sensor_msgs.msg import Image, JointState
+
+from whale_ros.actions.space import DIM, ActionSpace
+from whale_ros.msg import CandidateSet, Uncertainty
+from whale_ros.nodes.images import from_array
+from whale_ros.nodes.sequences import to_message
+from whale_ros.srv import Predict
+from whale_ros.world_model.checkpoint import CARD, WEIGHTS, Card, Thresholds, save_checkpoint
+
+pytestmark = pytest.mark.ros
+
+SPACE = ActionSpace()
+PERIOD_S = 0.1
+
+
+@pytest.fixture(scope="module")
+def checkpoint(small_model, tmp_path_factory):
+    """A folder with random weights."""
+    folder = tmp_path_factory.mktemp("checkpoint") / "small"
+    card = Card(small_model.config, SPACE, Thresholds(0.25, 0.5, 0.75))
+    save_checkpoint(folder, small_model, card)
+    return folder
+
+
+class Camera:
+    """Publishes random pictures at 10 Hz while the test waits."""
+
+    def __init__(self, ros, size: int = 128) -> None:
+        self._ros = ros
+        self._rng = np.random.default_rng(0)
+        self.size = size
+        self._publisher = ros.node.create_publisher(Image, "camera/image", 1)
+        self._timer = ros.node.create_timer(PERIOD_S, self._publish)
+
+    def _publish(self) -> None:
+        picture = self._rng.integers(0, 256, (self.size, self.size, 3), np.uint8)
+        message = from_array(picture, "rgb8")
+        message.header.stamp = self._ros.node.get_clock().now().to_msg()
+        message.header.frame_id = "camera"
+        self._publisher.publish(message)
+
+    def stop(self) -> None:
+        self._ros.node.destroy_timer(self._timer)
+
+
+@pytest.fixture
+def heartbeats(ros, start, checkpoint) -> list[Uncertainty]:
+    """Start the node; every heartbeat it sends."""
+    start("world_model", "-p", f"checkpoint:={checkpoint}")
+    return ros.listen(Uncertainty, "world_model/uncertainty", qos_profile_sensor_data)
+
+
+def wait_for_message(ros, heartbeats, *words: str) -> Uncertainty:
+    def found():
+        return next((h for h in heartbeats if all(w in h.message for w in words)), None)
+
+    heartbeat = ros.wait(found, f"a heartbeat that says {words}", 60)
+    assert not heartbeat.ready
+    assert math.isnan(heartbeat.uncertainty) and math.isnan(heartbeat.familiarity_error)
+    heartbeats.clear()
+    return heartbeat
+
+
+def wait_until_ready(ros, heartbeats) -> Uncertainty:
+    heartbeats.clear()
+    return ros.wait(lambda: next((h for h in heartbeats if h.ready), None), "readiness", 60)
+
+
+def ask(ros, candidates, start_in_s: float = 0.1, change=None, **request) -> Predict.Response:
+    """Have (H, 7) actions imagined; `change` may spoil their messages first."""
+    start_s = ros.node.get_clock().now().nanoseconds * 1e-9 + start_in_s
+    messages = [
+        to_message(np.asarray(actions), f"c{i}", start_s, SPACE, "base")
+        for i, actions in enumerate(candidates)
+    ]
+    if change:
+        change(messages[-1])
+    question = Predict.Request(**request)
+    question.candidate_set = CandidateSet(source="test", candidates=messages)
+    return ros.call(Predict, "world_model/predict", question)
+
+
+def moving(count: int, horizon: int = 8) -> np.ndarray:
+    """(count, horizon, 7) within the limits."""
+    actions = np.random.default_rng(1).uniform(-0.02, 0.02, (count, horizon, DIM))
+    actions[..., 6] = 0
+    return actions
+
+
+def test_it_says_what_is_missing_until_the_camera_is_right(ros, start, heartbeats, checkpoint):
+    heartbeat = wait_for_message(ros, heartbeats, "nobody publishes", "camera/image")
+    assert heartbeat.threshold == 0.25 and heartbeat.familiarity_threshold == 0.75
+    assert heartbeat.checkpoint == json.loads((checkpoint / CARD).read_text())["sha256"]
+
+    wrong = ros.node.create_publisher(JointState, "camera/image", 1)
+    wait_for_message(ros, heartbeats, "sensor_msgs/msg/JointState", "sensor_msgs/msg/Image")
+    ros.node.destroy_publisher(wrong)
+
+    camera = Camera(ros, size=96)
+    wait_for_message(ros, heartbeats, "96 x 96", "128 x 128")
+    answer = ask(ros, moving(1))
+    assert not answer.success and "no camera image" in answer.message
+    camera.size = 128
+    wait_for_message(ros, heartbeats, "6 images 0.2 s apart")
+
+    heartbeat = wait_until_ready(ros, heartbeats)
+    assert heartbeat.message == "" and heartbeat.header.frame_id == "camera"
+    for number in (heartbeat.uncertainty, heartbeat.disagreement, heartbeat.familiarity_error):
+        assert math.isfinite(number) and number > 0
+    assert 0 < heartbeat.entropy < 1
+    age_s = ros.node.get_clock().now().nanoseconds * 1e-9 - (
+        heartbeat.header.stamp.sec + heartbeat.header.stamp.nanosec * 1e-9
+    )
+    assert 0 < heartbeat.latency_s < age_s
+
+    camera.stop()
+    wait_for_message(ros, heartbeats, "camera/image", "silent")
+
+
+def test_it_imagines_sound_candidates_and_refuses_others_by_name(ros, start, heartbeats):
+    Camera(ros)
+    wait_until_ready(ros, heartbeats)
+
+    answer = ask(ros, moving(3), return_frames=True)
+    assert answer.success and answer.message == ""
+    assert [p.candidate_id for p in answer.predictions] == ["c0", "c1", "c2"]
+    assert answer.threshold == 0.5
+    for prediction in answer.predictions:
+        assert math.isfinite(prediction.uncertainty) and prediction.uncertainty > 0
+        assert prediction.trusted == (prediction.uncertainty <= 0.5)
+        assert len(prediction.entropy) == len(prediction.disagreement) == 8
+        assert np.isfinite(prediction.entropy).all()
+        assert list(prediction.retracing_steps) == [1, 2, 3, 4]
+        assert len(prediction.frames) == 8 and prediction.frames[0].width == 32
+        assert len(prediction.goal_distance) == 0
+
+    # Different actions lead to different futures, equal ones to the same.
+    same = ask(ros, moving(2)[[0, 1, 0]])
+    entropy = [list(p.entropy) for p in same.predictions]
+    assert entropy[0] == pytest.approx(entropy[2], abs=1e-5)
+    assert entropy[0] != pytest.approx(entropy[1], abs=1e-5)
+
+    def refused(*words, candidates=None, start_in_s=0.1, change=None):
+        answer = ask(ros, moving(2) if candidates is None else candidates, start_in_s, change)
+        assert not answer.success and not answer.predictions
+        for word in words:
+            assert word in answer.message, answer.message
+
+    def put_nan(message):
+        message.actions[3] = math.nan
+
+    def too_fast(message):
+        message.actions[0] = 0.06
+
+    def other_space(message):
+        message.action_space = "joint_velocity/7"
+
+    def other_step(message):
+        message.step_duration.nanosec //= 2
+
+    def other_frame(message):
+        message.header.frame_id = "tool0"
+
+    def six_numbers(message):
+        message.dim = 6
+
+    def cut(message):
+        message.actions = message.actions[:-1]
+
+    def huge(message):
+        message.horizon = 2**32 - 1
+
+    refused("'c1'", "nan", change=put_nan)
+    refused("'c1'", "action 0 moves", "limit 0.05 m", change=too_fast)
+    refused("'c1'", "joint_velocity/7", SPACE.signature, change=other_space)
+    refused("'c1'", "0.1 s", "0.2 s", change=other_step)
+    refused("'c1'", "tool0", change=other_frame)
+    refused("'c1'", "6", "7", change=six_numbers)
+    refused("'c1'", "55", "8 x 7", change=cut)
+    refused("'c1'", "4294967295", change=huge)
+    refused("'c0'", "9", candidates=moving(1, horizon=9))
+    refused("65 candidates", "64", candidates=moving(65))
+    refused("0 candidates", candidates=[])
+    refused("after the newest image", start_in_s=5.0)
+
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    goal = ros.node.create_publisher(Image, "goal_image", latched)
+    goal.publish(from_array(np.zeros((128, 128, 3), np.uint8), "rgb8"))
+    ros.wait(lambda: len(ask(ros, moving(1)).predictions[0].goal_distance) == 8, "goal distances")
+    assert wait_until_ready(ros, heartbeats).ready
+
+
+def test_what_it_cannot_start_with_is_refused_in_one_line(start, checkpoint, tmp_path):
+    corrupt = tmp_path / "corrupt"
+    corrupt.mkdir()
+    (corrupt / CARD).write_bytes((checkpoint / CARD).read_bytes())
+    weights = bytearray((checkpoint / WEIGHTS).read_bytes())
+    weights[-1] ^= 1
+    (corrupt / WEIGHTS).write_bytes(weights)
+    cases = {
+        f"checkpoint:={tmp_path / 'nowhere'}": ("nowhere", "card.json"),
+        f"checkpoint:={corrupt}": ("corrupt", "model.safetensors"),
+        "command_type:=joints": ("command_type", "joints", "twist"),
+    }
+    processes = {
+        parameter: start(
+            "world_model", "-p", f"checkpoint:={checkpoint}", "-p", parameter,
+            stderr=subprocess.PIPE,
+        )
+        for parameter in cases
+    }  # fmt: skip
+    for parameter, process in processes.items():
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode not in (0, None), parameter
+        assert "Traceback" not in errors, errors
+        (line,) = [line for line in errors.splitlines() if line.startswith("world_model: ")]
+        for word in cases[parameter]:
+            assert word in line
