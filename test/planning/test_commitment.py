@@ -1,11 +1,12 @@
 """A new plan continues what the arm does anyway, to the action."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from whale_ros.actions.space import GRIPPER
-from whale_ros.planning.commitment import RunningChunk, commit, is_due, shift, stand_still
+from whale_ros.planning.commitment import RunningChunk, follow, is_due, settle, stand_still
 
 STEP_S = 0.2
 START_S = 1_700_000_000.0
@@ -19,10 +20,11 @@ def running(length=8):
 @given(st.floats(-0.5, 3.0), st.integers(1, 8), st.integers(1, 6))
 def test_played_by_time_the_new_plan_does_what_the_old_one_would_have_done(elapsed, length, steps):
     chunk = running(length)
-    start_s, committed = commit(chunk, START_S + elapsed, steps, STEP_S, gripper=0.5)
-    assert len(committed) >= steps
+    settled = settle(chunk, START_S + elapsed, steps, STEP_S, gripper=0.5, moved_s=0.0)
+    start_s = settled.start_s
+    assert len(settled.actions) >= steps
     assert -1e-3 <= start_s - (START_S + elapsed) <= STEP_S + max(0, -elapsed)
-    for i, action in enumerate(committed):
+    for i, action in enumerate(settled.actions):
         middle = start_s + (i + 0.5) * STEP_S
         step = int((middle - chunk.start_s) // STEP_S)
         if middle < chunk.end_s:
@@ -31,27 +33,34 @@ def test_played_by_time_the_new_plan_does_what_the_old_one_would_have_done(elaps
             assert not action[:GRIPPER].any()
 
 
-def test_an_idle_arm_is_committed_to_stand_still_with_its_gripper_as_it_is():
-    start_s, committed = commit(None, 5.0, 4, STEP_S, gripper=1.0)
-    assert start_s == 5.0
-    np.testing.assert_array_equal(committed, stand_still(4, 1.0))
-
-
-def test_after_its_end_a_chunk_commits_to_nothing():
-    start_s, committed = commit(running(), START_S + 2.0, 4, STEP_S, gripper=0.0)
-    assert start_s == START_S + 2.0
-    np.testing.assert_array_equal(committed, stand_still(4, 0.0))
+@pytest.mark.parametrize("chunk", [None, running(8)])
+def test_an_arm_without_a_chunk_stands_still_with_its_gripper_as_it_is(chunk):
+    now_s = START_S + 2.0  # the chunk ended at 1.6
+    settled = settle(chunk, now_s, 4, STEP_S, gripper=1.0, moved_s=START_S + 1.6)
+    assert settled.start_s == now_s
+    assert settled.motion_end_s == START_S + 1.6
+    np.testing.assert_array_equal(settled.actions, stand_still(4, 1.0))
 
 
 def test_planning_is_due_when_it_takes_as_long_as_the_chunk_still_runs():
     assert is_due(None, 0.0, 4)
-    assert not is_due(running(8), START_S + 0.55, 4)  # the next step begins at 0.6, then 5 are left
-    assert is_due(running(8), START_S + 0.65, 4)
+    assert not is_due(running(8), START_S + 0.75, 4)
+    assert is_due(running(8), START_S + 0.78, 4)
+    assert len(running(8).from_next_step(START_S + 0.78)[1]) == 4
     assert is_due(running(8), START_S + 9.0, 4)
 
 
-def test_a_sequence_that_began_earlier_is_shifted_to_the_nearest_whole_step():
-    actions = running(8).actions
-    for age_s, first in ((0.0, 0), (0.09, 0), (0.11, 1), (0.39, 2), (-0.1, 0)):
-        np.testing.assert_array_equal(shift(actions, age_s, STEP_S), actions[first:])
-    assert len(shift(actions, 60.0, STEP_S)) == 0
+def test_of_a_policy_what_the_settled_motion_has_done_is_past():
+    policy = running(16).actions
+    settled = settle(running(8), START_S + 0.65, 4, STEP_S, gripper=0.0, moved_s=0.0)
+    for began, first in ((0.0, 8), (0.6, 5), (0.69, 5), (0.71, 4), (1.6, 0), (1.8, 0)):
+        rest = follow(policy, START_S + began, settled, STEP_S)
+        np.testing.assert_array_equal(rest, policy[first:])
+
+
+def test_while_the_arm_stands_still_a_policy_keeps_all_that_it_has_not_done():
+    policy = running(16).actions
+    settled = settle(None, START_S, 4, STEP_S, gripper=0.0, moved_s=START_S - 0.5)
+    np.testing.assert_array_equal(follow(policy, START_S - 0.4, settled, STEP_S), policy)
+    np.testing.assert_array_equal(follow(policy, START_S - 0.9, settled, STEP_S), policy[2:])
+    assert len(follow(policy, START_S - 60, settled, STEP_S)) == 0

@@ -40,29 +40,29 @@ def test_candidates_are_valid_begin_as_committed_and_repeat(n, policy, count, se
 
 
 def test_the_policy_itself_comes_first_unchanged_and_stands_still_after_its_end():
-    policy = moves(1, 6)
-    candidates = propose(policy[:3], [policy], 12, HORIZON, SPACE, rng())
+    committed, policy = moves(0, 3), moves(1, 4)
+    candidates = propose(committed, [policy], 12, HORIZON, SPACE, rng())
     assert next(iter(candidates)) == "policy"
-    np.testing.assert_allclose(candidates["policy"][:6], policy)
-    np.testing.assert_allclose(candidates["policy"][6:], stand_still(2, policy[5, GRIPPER]))
+    np.testing.assert_allclose(candidates["policy"][3:7], policy)
+    np.testing.assert_allclose(candidates["policy"][7:], stand_still(1, policy[3, GRIPPER]))
 
 
 def test_several_policy_sequences_are_all_considered_before_anything_else():
     policy = [moves(i, HORIZON) for i in range(3)]
     candidates = propose(stand_still(2, 0.0), policy, 3, HORIZON, SPACE, rng())
     for sequence, candidate in zip(policy, candidates.values(), strict=True):
-        np.testing.assert_allclose(candidate[2:], sequence[2:])
+        np.testing.assert_allclose(candidate[2:], sequence[: HORIZON - 2])
 
 
-def test_a_policy_that_ends_while_the_plan_is_made_has_no_say():
-    candidates = propose(stand_still(4, 0.0), [moves(1, 4)], 6, HORIZON, SPACE, rng())
+def test_a_policy_that_has_ended_has_no_say():
+    candidates = propose(stand_still(4, 0.0), [moves(1, 0)], 6, HORIZON, SPACE, rng())
     assert not any(name.startswith(("policy", "noisy", "slower")) for name in candidates)
 
 
 def test_there_are_slower_faster_noisy_sampled_and_still_ones():
     policy = stand_still(HORIZON, 0.0)
     policy[:, 0] = 0.02
-    candidates = propose(policy[:2], [policy], 12, HORIZON, SPACE, rng())
+    candidates = propose(policy[:2], [policy[2:]], 12, HORIZON, SPACE, rng())
     np.testing.assert_allclose(candidates["slower"][2:, 0], 0.01)
     np.testing.assert_allclose(candidates["faster"][2:, 0], 0.03)
     assert not candidates["still"][2:, :GRIPPER].any()

@@ -103,13 +103,20 @@ def ahead(x):
 
 def test_a_path_may_end_at_the_wall_and_the_first_action_beyond_is_named():
     centre = np.array([0.0, 0.0, 0.1])
-    assert why_leaves(ahead(0.025), centre, LOW, HIGH) is None
-    assert "action 3 ends at (0.104" in why_leaves(ahead(0.026), centre, LOW, HIGH)
-    assert "action 2" in why_leaves(ahead(-0.04), centre, LOW, HIGH)
+    assert why_leaves(ahead(0.025), 0.0, centre, LOW, HIGH) is None
+    assert "action 3 ends at (0.104" in why_leaves(ahead(0.026), 0.0, centre, LOW, HIGH)
+    assert "action 2" in why_leaves(ahead(-0.04), 0.0, centre, LOW, HIGH)
 
 
 def test_from_outside_it_may_come_back_but_not_go_further():
     outside = np.array([0.15, 0.0, 0.1])
-    assert why_leaves(ahead(-0.01), outside, LOW, HIGH) is None
-    assert why_leaves(ahead(0.0), outside, LOW, HIGH) is None
-    assert "action 0" in why_leaves(ahead(0.01), outside, LOW, HIGH)
+    assert why_leaves(ahead(-0.01), 0.0, outside, LOW, HIGH) is None
+    assert why_leaves(ahead(0.0), 0.0, outside, LOW, HIGH) is None
+    assert "action 0" in why_leaves(ahead(0.01), 0.0, outside, LOW, HIGH)
+
+
+def test_what_is_done_already_does_not_count_again():
+    near_wall = np.array([0.08, 0.0, 0.1])
+    assert why_leaves(ahead(0.02), 3.0, near_wall, LOW, HIGH) is None
+    assert why_leaves(ahead(0.03), 3.5, near_wall, LOW, HIGH) is None
+    assert "action 3" in why_leaves(ahead(0.03), 3.0, near_wall, LOW, HIGH)

@@ -43,7 +43,7 @@ from whale_ros.nodes.sequences import (
     to_message,
 )
 from whale_ros.nodes.topics import why_silent
-from whale_ros.planning.commitment import RunningChunk, commit, is_due, shift
+from whale_ros.planning.commitment import RunningChunk, follow, is_due, settle
 from whale_ros.planning.proposals import deviation, propose
 from whale_ros.planning.screening import Choice, choose, why_leaves
 from whale_ros.srv import Predict
@@ -118,7 +118,7 @@ TICK_S = 0.01
 POSE_TIMEOUT_S = 0.5
 GATE_TIMEOUT_S = 0.3
 GATE_GRACE_S = 0.15  # from sending a chunk until the gate must be heard to execute it
-FUTURE_S = 0.2  # a policy may be stamped ahead by as much, for clocks that differ
+FUTURE_S = 0.5  # a policy may begin with the next step of the running chunk
 MAX_SEQUENCES = 64
 
 
@@ -163,6 +163,7 @@ class PlannerNode(Node):
         self._heartbeat: tuple[float, Uncertainty] | None = None  # with its arrival
         self._gate: tuple[float, GateStatus] | None = None
         self._pose: tuple[float, np.ndarray] | None = None
+        self._moved_at = self._moved_s = -math.inf  # when the gate last executed: steady, ROS
         self._gripper = 0.0
         self._running: RunningChunk | None = None
         self._sent_at = -math.inf
@@ -214,6 +215,8 @@ class PlannerNode(Node):
 
     def _on_gate(self, message: GateStatus) -> None:
         self._gate = time.monotonic(), message
+        if message.state == GateStatus.EXECUTING:
+            self._moved_at, self._moved_s = time.monotonic(), self._now()
 
     def _on_pose(self, message: PoseStamped) -> None:
         p = message.pose.position
@@ -243,13 +246,19 @@ class PlannerNode(Node):
                     f"the world model did not answer within {now - question.start_s:.2f} s, "
                     f"planning_latency_s is {self._values['planning_latency_s']:g}"
                 )
-        elif time.monotonic() >= self._next_try and is_due(self._running, now, self._settled_steps):
+        elif self._may_ask(now):
             why = self._why_not_now()
             if why:
                 self._next_try = time.monotonic() + self._space.step_s
                 self._hold(why)
             else:
                 self._ask(now)
+
+    def _may_ask(self, now: float) -> bool:
+        if self._running is not None and self._moved_at < self._sent_at:
+            return False  # it is not known yet whether the gate took the chunk
+        due = is_due(self._running, now, self._settled_steps)
+        return due and time.monotonic() >= self._next_try
 
     def _follow_gate(self, now: float) -> None:
         """Forget the running chunk when it has ended, or when the gate does not execute it."""
@@ -309,19 +318,22 @@ class PlannerNode(Node):
 
     def _ask(self, now: float) -> None:
         values, step_s = self._values, self._space.step_s
-        start_s, settled = commit(self._running, now, self._settled_steps, step_s, self._gripper)
+        settled = settle(
+            self._running, now, self._settled_steps, step_s, self._gripper, self._moved_s
+        )
         policy = [
-            shift(actions, start_s - began, step_s) for began, actions in self._fresh_sequences(now)
+            follow(actions, began_s, settled, step_s)
+            for began_s, actions in self._fresh_sequences(now)
         ]
         proposed = propose(
-            settled, policy, values["candidates"], values["horizon"], self._space, self._rng
+            settled.actions, policy, values["candidates"], values["horizon"], self._space, self._rng
         )
         self._plans += 1
         names = [f"{self._plans}/{name}" for name in proposed]
         candidates = np.stack(list(proposed.values()))
         frame = values["base_frame"]
         messages = [
-            to_message(actions, name, start_s, self._space, frame)
+            to_message(actions, name, settled.start_s, self._space, frame)
             for name, actions in zip(names, candidates, strict=True)
         ]
         request = Predict.Request(return_frames=values["frames_in_decisions"])
@@ -330,13 +342,13 @@ class PlannerNode(Node):
         request.candidate_set.header.frame_id = frame
         deviations = np.zeros(len(candidates))
         if "policy" in proposed:
-            new_steps = values["horizon"] - len(settled)
+            new_steps = values["horizon"] - len(settled.actions)
             deviations = deviation(candidates, proposed["policy"], new_steps, self._space)
         question = Question(
             time.monotonic(),
-            start_s,
-            start_s + len(settled) * step_s,
-            len(settled),
+            settled.start_s,
+            settled.start_s + len(settled.actions) * step_s,
+            len(settled.actions),
             names,
             candidates,
             messages,
@@ -389,8 +401,8 @@ class PlannerNode(Node):
         low = np.array(self._values["workspace_low"])
         high = np.array(self._values["workspace_high"])
         position = self._pose[1]
-        step = max(0, math.floor((self._now() - question.start_s) / self._space.step_s))
-        obstacles = [why_leaves(c[step:], position, low, high) for c in question.candidates]
+        passed = max(0.0, (self._now() - question.start_s) / self._space.step_s)
+        obstacles = [why_leaves(c, passed, position, low, high) for c in question.candidates]
         return choose(
             question.names,
             uncertainty,

@@ -9,6 +9,7 @@ import copy
 import queue
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 
@@ -18,7 +19,7 @@ from geometry_msgs.msg import PoseStamped, TwistStamped
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.time import Time
+from rclpy.time import Duration, Time
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Float64
 
@@ -123,7 +124,9 @@ class SimRobot(Node):
         if not picture_due and count % self._pose_every:
             return
         with self._robot.lock:  # one moment, also when a reset comes in between
-            stamp = self.get_clock().now()
+            # Steps that catch up after a stall belong to the past, one after the other.
+            age_s = time.monotonic() - self._robot.state_at_s
+            stamp = self.get_clock().now() - Duration(seconds=age_s)
             arm = self._robot.arm
             pose, gripper = self._pose(stamp), self._gripper(stamp)
             if picture_due:

@@ -9,6 +9,8 @@ import numpy as np
 
 from whale_ros.actions.space import DIM, GRIPPER
 
+HEAD_START_S = 0.03  # as late as possible sees most, but just after a step begins is too late
+
 
 @dataclass(frozen=True)
 class RunningChunk:
@@ -30,23 +32,49 @@ class RunningChunk:
 
 def is_due(running: RunningChunk | None, now_s: float, steps: int) -> bool:
     """Whether planning that takes `steps` must begin now to be done before the chunk ends."""
-    return running is None or len(running.from_next_step(now_s)[1]) <= steps
+    return running is None or running.end_s - now_s <= steps * running.step_s + HEAD_START_S
 
 
-def commit(
-    running: RunningChunk | None, now_s: float, steps: int, step_s: float, gripper: float
-) -> tuple[float, np.ndarray]:
-    """When a new plan begins, and its first actions (n, 7), n >= steps, which are settled.
+@dataclass(frozen=True)
+class Settled:
+    """How a new plan begins: what cannot be changed any more."""
 
-    They are the rest of the running chunk, then standing still: so an arm that is imagined to
-    stand still while the plan is made really does, and a new chunk continues the old one.
-    gripper: the present command, for an arm that does nothing.
+    start_s: float
+    actions: np.ndarray  # (n, 7)
+    motion_end_s: float  # when the running chunk ends; after it the arm stands still
+
+
+def settle(
+    running: RunningChunk | None,
+    now_s: float,
+    steps: int,
+    step_s: float,
+    gripper: float,
+    moved_s: float,
+) -> Settled:
+    """The rest of the running chunk, then standing still, at least `steps` actions in all.
+
+    So an arm that is imagined to stand still while the plan is made really does, and a new chunk
+    continues the old one. For an arm that does nothing: `gripper` is its present command, and
+    `moved_s` is when it last moved.
     """
     start_s, rest = now_s, np.empty((0, DIM))
     if running is not None and now_s < running.end_s:
         start_s, rest = running.from_next_step(now_s)
-        gripper = float(running.actions[-1, GRIPPER])
-    return start_s, np.concatenate([rest, stand_still(max(0, steps - len(rest)), gripper)])
+        gripper, moved_s = float(running.actions[-1, GRIPPER]), running.end_s
+    still = stand_still(max(0, steps - len(rest)), gripper)
+    return Settled(start_s, np.concatenate([rest, still]), moved_s)
+
+
+def follow(actions: np.ndarray, began_s: float, settled: Settled, step_s: float) -> np.ndarray:
+    """What is left of a policy's sequence (H, 7) after the settled motion; (n, 7).
+
+    A policy says what to do from began_s on, so the actions up to the end of the motion are
+    past, to the nearest whole step. While the arm stands still nothing passes: what was right
+    from here still is.
+    """
+    past = round((settled.motion_end_s - began_s) / step_s) if settled.motion_end_s > began_s else 0
+    return actions[past:]
 
 
 def stand_still(steps: int, gripper: float) -> np.ndarray:
@@ -54,8 +82,3 @@ def stand_still(steps: int, gripper: float) -> np.ndarray:
     actions = np.zeros((steps, DIM))
     actions[:, GRIPPER] = gripper
     return actions
-
-
-def shift(actions: np.ndarray, age_s: float, step_s: float) -> np.ndarray:
-    """The rest of a sequence (H, 7) that began age_s ago, to the nearest whole step; (n, 7)."""
-    return actions[max(0, round(age_s / step_s)) :]

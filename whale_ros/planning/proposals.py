@@ -28,11 +28,10 @@ def propose(
     """`count` named candidates (horizon, 7), all of which begin with `committed`.
 
     committed: (n, 7), 0 < n < horizon, what the arm will do while the plan is made.
-    policy: sequences (m, 7) that begin at the same time as `committed`; those that end within
-    it have nothing to say and are left out. The first one comes first and is varied.
+    policy: sequences (m, 7) that follow it; those without an action have nothing to say and are
+    left out. The first one comes first and is varied.
     """
-    tails = [sequence[len(committed) :] for sequence in policy]
-    tails = [tail for tail in tails if len(tail)]
+    tails = [tail for tail in policy if len(tail)]
     steps = horizon - len(committed)
     gripper = float(committed[-1, GRIPPER])
     named = _tails([_fit(tail, steps) for tail in tails], steps, gripper, space, rng)

@@ -58,13 +58,15 @@ def choose(
 
 
 def why_leaves(
-    actions: np.ndarray, position: np.ndarray, low: np.ndarray, high: np.ndarray
+    actions: np.ndarray, passed: float, position: np.ndarray, low: np.ndarray, high: np.ndarray
 ) -> str | None:
-    """Which of the actions (H, 7) takes the end effector from (3,) out of the box, or None.
+    """Which of the actions (H, 7) takes the end effector out of the box, or None.
 
-    From outside the box it may come back, but not go further away.
+    `passed` of the actions are done, 2.5 is the middle of the third, and have led to `position`
+    (3,). From outside the box it may come back, but not go further away.
     """
-    positions = position + np.cumsum(actions[:, POSITION], axis=0)
+    left = np.clip(np.arange(1, len(actions) + 1) - passed, 0, 1)
+    positions = position + np.cumsum(actions[:, POSITION] * left[:, None], axis=0)
     low, high = np.minimum(low, position), np.maximum(high, position)
     outside = ((positions < low - 1e-6) | (positions > high + 1e-6)).any(axis=1)
     if not outside.any():

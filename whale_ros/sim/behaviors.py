@@ -55,12 +55,22 @@ class ScriptedPolicy:
                     step = self._policy.get_action(observation)
                 move = np.clip(step[:3], -1, 1) * _METAWORLD_STEP_M
                 move *= min(1.0, max_step_m / max(float(np.linalg.norm(move)), 1e-9))
+                hand = observation[:3]
+                move = np.clip(hand + move, WORKSPACE_LOW, WORKSPACE_HIGH) - hand
                 closing = float(np.clip((step[3] + 1) / 2, 0, 1))
                 self._look_ahead(observation, move, closing)
                 action[POSITION] += move
                 if substep == 0:  # rather late than early: fingers must not close above the object
                     action[GRIPPER] = closing
         return actions
+
+    def foresee(self, observation: np.ndarray, action: np.ndarray, seconds: float) -> np.ndarray:
+        """The observation (39,) after `seconds` of an action (7,), by the same look-ahead."""
+        observation = np.array(observation, float)
+        move = action[POSITION] * STEP_S / self._space.step_s
+        for _ in range(round(seconds / STEP_S)):
+            self._look_ahead(observation, move, float(action[GRIPPER]))
+        return observation
 
     def _look_ahead(self, observation: np.ndarray, move: np.ndarray, closing: float) -> None:
         hand, opening, thing = observation[0:3], observation[3], observation[4:7]

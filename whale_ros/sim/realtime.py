@@ -28,7 +28,7 @@ class RealTimeArm:
     def __init__(self, arm: SimArm, command_timeout_s: float) -> None:
         self.arm = arm
         self.lock = threading.Lock()  # held during each step and reset
-        self.lateness_s = 0.0  # of the last step
+        self.state_at_s = time.monotonic()  # the moment that the arm's present state belongs to
         self._command_timeout_s = command_timeout_s
         self._velocity: Callable[[], np.ndarray] = _stand_still
         self._commanded_at = -np.inf
@@ -43,10 +43,10 @@ class RealTimeArm:
                 time.sleep(wait)
             elif wait < -MAX_BACKLOG_S:
                 due -= wait
-            self.lateness_s = max(0.0, time.monotonic() - due)
-            due += STEP_S
             with self.lock:
                 self.arm.step(self._present_velocity(), self._gripper)
+                self.state_at_s = due
+            due += STEP_S
             count += 1
             after_step(count)
 
