@@ -278,7 +278,9 @@ def test_a_world_model_that_is_late_is_not_waited_for(around):
     around.think_s = 1.0
     decision = around.decision(lambda d: "did not answer" in d.reason)
     assert "planning_latency_s" in decision.reason and not decision.chosen_id
+    around.ros.spin(1.5)
     assert not around.chunks
+    assert len(around.requests) <= 3  # the next question waits for the late answer
     around.think_s = 0.0
     around.decision(is_approval)
 

@@ -119,6 +119,7 @@ POSE_TIMEOUT_S = 0.5
 GATE_TIMEOUT_S = 0.3
 GATE_GRACE_S = 0.15  # from sending a chunk until the gate must be heard to execute it
 FUTURE_S = 0.5  # a policy may begin with the next step of the running chunk
+LOST_S = 5.0  # a question without an answer for so long was lost with its server
 MAX_SEQUENCES = 64
 
 
@@ -143,8 +144,8 @@ class Question:
     messages: list[ActionSequence]
     deviation: np.ndarray  # (K,)
     answer: Future
-    answered_at: float = math.nan
     why_void: str = ""
+    given_up: bool = False  # a late answer is waited for, lest questions pile up, but not used
 
 
 class PlannerNode(Node):
@@ -238,14 +239,17 @@ class PlannerNode(Node):
             # The gate takes no chunk that begins in the future.
             if question.answer.done() and now >= question.start_s:
                 self._question = None
-                self._decide(question, now)
-            elif now > question.deadline_s:
-                self._question = None
-                self._predict.remove_pending_request(question.answer)
+                if not question.given_up:
+                    self._decide(question, now)
+            elif now > question.deadline_s and not question.given_up:
+                question.given_up = True
                 self._hold(
                     f"the world model did not answer within {now - question.start_s:.2f} s, "
                     f"planning_latency_s is {self._values['planning_latency_s']:g}"
                 )
+            elif time.monotonic() - question.asked_at > LOST_S:
+                self._question = None
+                self._predict.remove_pending_request(question.answer)
         elif self._may_ask(now):
             why = self._why_not_now()
             if why:
@@ -357,13 +361,12 @@ class PlannerNode(Node):
         )
 
         def note_time(answer: Future) -> None:
-            question.answered_at = time.monotonic()
+            self._latency_s = time.monotonic() - question.asked_at
 
         question.answer.add_done_callback(note_time)
         self._question = question
 
     def _decide(self, question: Question, now: float) -> None:
-        self._latency_s = question.answered_at - question.asked_at
         answer = question.answer.result()
         assert answer is not None
         if not answer.success:
