@@ -15,7 +15,7 @@ CONFIG = Path(get_package_share_directory("whale_ros")) / "config"
 
 # These carry the name of the parameter that they set, in every node that has it.
 PARAMETERS = {
-    "checkpoint": "Weights of the world model, a .safetensors file. Empty: the shipped ones.",
+    "checkpoint": "Folder of a world model, as `whale train` writes it. Empty: the shipped one.",
     "camera_topic": "sensor_msgs/Image of the camera. Empty: as in the robot's file.",
     "pose_topic": "geometry_msgs/PoseStamped of the end effector. Empty: as in the robot's file.",
     "gripper_topic": "sensor_msgs/JointState of the gripper. Empty: as in the robot's file.",

@@ -29,7 +29,7 @@ def main(arguments: list[str] | None = None) -> None:
     train.add_argument("data", type=Path, help="folder made by `whale collect`")
     train.add_argument("run", type=Path, help="folder for progress and the finished checkpoint")
     train.add_argument("--tokenizer-steps", type=int, default=3500)
-    train.add_argument("--dynamics-steps", type=int, default=8000)
+    train.add_argument("--dynamics-steps", type=int, default=4500)
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("--threads", type=int, default=1, help="of torch")
     train.set_defaults(command=_train)

@@ -16,7 +16,6 @@ from whale_ros.world_model.whale_st import WhaleST
 
 CANDIDATE_QUANTILE = 0.95
 LIVE_QUANTILE = 0.999  # looked at ten times a second, so false alarms must be rarer
-LIVE_MARGIN = 1.5  # the live robot's timing is less regular than a data set's
 UNFAMILIARITY_MARGIN = 1.1
 
 
@@ -31,7 +30,7 @@ def measure_thresholds(model: WhaleST, data: EpisodeSet) -> Thresholds:
         live.append(live_uncertainty(model, window))
         unfamiliarity.append(model.familiarity(window.future_frames).flatten())
     return Thresholds(
-        live_uncertainty=LIVE_MARGIN * _quantile(live, LIVE_QUANTILE),
+        live_uncertainty=_quantile(live, LIVE_QUANTILE),
         candidate_uncertainty=_quantile(candidate, CANDIDATE_QUANTILE),
         unfamiliarity=UNFAMILIARITY_MARGIN * _quantile(unfamiliarity, LIVE_QUANTILE),
     )

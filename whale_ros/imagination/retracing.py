@@ -65,7 +65,7 @@ def retrace(model: WorldModel, rollout: Rollout, frames: Sequence[int]) -> Retra
 
 @torch.inference_mode()
 def judge(model: WorldModel, rollout: Rollout) -> Retracing:
-    """Retrace the last frame, where everything before it shows.
+    """Retrace the last frame, at which candidates that begin alike differ most.
 
     A rollout of which a gripper switch near the end forbids that is judged half-way.
     """

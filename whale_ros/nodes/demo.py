@@ -33,7 +33,7 @@ EPISODES = (
     ("push-v3", 106),
 )
 DISTURBED = {2: "blackout", 3: "shift"}  # which episodes' camera is disturbed while the arm moves
-SHIFT_M = 0.15
+SHIFT_M = 0.25
 DISTURBANCE_S = 3.0
 EPISODE_S = 14.0  # the longest
 AFTER_SUCCESS_S = 2.0
@@ -81,7 +81,7 @@ def running_nodes(logs: Path) -> Iterator[list[subprocess.Popen]]:
             for file in (f"{name}.yaml", "robots/sim.yaml"):
                 command += ["--params-file", str(config / file)]
             if name == "planner":
-                command += ["-p", "frames_in_decisions:=true"]
+                command += ["-p", "frames_every:=3"]
             processes.append(subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT))
         try:
             yield processes

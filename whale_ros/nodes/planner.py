@@ -49,7 +49,7 @@ from whale_ros.planning.screening import Choice, choose, why_leaves
 from whale_ros.srv import Predict
 
 PARAMETERS = (
-    Parameter("candidates", 12, "Action sequences imagined at once.", range=(1, 64)),
+    Parameter("candidates", 8, "Action sequences imagined at once.", range=(1, 64)),
     Parameter("horizon", 8, "Actions in a candidate.", range=(2, 64), read_only=True),
     Parameter(
         "chunk_steps",
@@ -83,7 +83,12 @@ PARAMETERS = (
         "Without a newer heartbeat of the world model, nothing is planned.",
         range=(0.1, 10.0),
     ),
-    Parameter("frames_in_decisions", False, "Show the imagined pictures in ~/decision."),
+    Parameter(
+        "frames_every",
+        0,
+        "Show the imagined pictures in every so many decisions; 0: never. Decoding takes time.",
+        range=(0, 1000),
+    ),
     Parameter("seed", 0, "Of the variations.", range=(0, 2**31 - 1), read_only=True),
     Parameter(
         "workspace_low",
@@ -340,7 +345,8 @@ class PlannerNode(Node):
             to_message(actions, name, settled.start_s, self._space, frame)
             for name, actions in zip(names, candidates, strict=True)
         ]
-        request = Predict.Request(return_frames=values["frames_in_decisions"])
+        every = values["frames_every"]
+        request = Predict.Request(return_frames=every > 0 and self._plans % every == 0)
         request.candidate_set = CandidateSet(source="planner", candidates=messages)
         request.candidate_set.header.stamp = Time(seconds=now).to_msg()
         request.candidate_set.header.frame_id = frame

@@ -81,7 +81,7 @@ class WorldModelNode(Node):
         # A few, so that the history has no gap when judging one takes longer than a period.
         self._images: deque[Image] = deque(maxlen=KEPT_IMAGES)
         self._image_arrived = threading.Condition()
-        self._why_not_ready = ""
+        self._why_not_ready = "no image yet"
         self._last_uncertainty = (float("-inf"), float("nan"))  # stamp and value
 
         self._uncertainty = self.create_publisher(Uncertainty, "~/uncertainty", NEWEST)
@@ -166,9 +166,11 @@ class WorldModelNode(Node):
                 if not rclpy.ok():
                     return
                 heartbeat = self._not_ready(f"failed: {error!r}")
-            if heartbeat.message != self._why_not_ready:
-                self._why_not_ready = heartbeat.message
-                self.get_logger().warning(heartbeat.message or "ready")
+            if self._why_not_ready and heartbeat.ready:
+                self.get_logger().info("ready")
+            self._why_not_ready = heartbeat.message
+            if heartbeat.message:
+                self.get_logger().warning(heartbeat.message, throttle_duration_sec=2.0)
             if self._running:
                 self._uncertainty.publish(heartbeat)
 
@@ -242,6 +244,10 @@ class WorldModelNode(Node):
             )
         except (BadSequence, NotReady) as error:
             response.message = str(error)
+            return response
+        except Exception as error:  # whatever it is, the service stays
+            self.get_logger().error(f"predict failed: {error!r}", throttle_duration_sec=2.0)
+            response.message = f"the world model failed: {error!r}"
             return response
         response.predictions = self._predictions(candidates, imagined)
         if request.return_frames or self._mosaic.get_subscription_count():
