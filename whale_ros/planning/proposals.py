@@ -25,7 +25,7 @@ def propose(
     space: ActionSpace,
     rng: np.random.Generator,
 ) -> dict[str, np.ndarray]:
-    """`count` named candidates (horizon, 7), all of which begin with `committed`.
+    """`count` different candidates (horizon, 7) by name, all of which begin with `committed`.
 
     committed: (n, 7), 0 < n < horizon, what the arm will do while the plan is made.
     policy: sequences (m, 7) that follow it; those without an action have nothing to say and are
@@ -38,7 +38,10 @@ def propose(
     candidates: dict[str, np.ndarray] = {}
     while len(candidates) < count:
         name, tail = next(named)
-        candidates[name] = np.concatenate([committed, space.clip(tail)])
+        actions = np.concatenate([committed, space.clip(tail)])
+        # Clipped to the limits, "faster" is often the policy itself: not worth imagining twice.
+        if not any(np.array_equal(actions, other) for other in candidates.values()):
+            candidates[name] = actions
     return candidates
 
 
