@@ -7,7 +7,6 @@ import json
 import os
 import platform
 import sys
-import time
 from pathlib import Path
 
 os.environ.setdefault("MUJOCO_GL", "egl")  # before anything imports mujoco
@@ -79,7 +78,6 @@ def _train(options: argparse.Namespace) -> None:
     from whale_ros.world_model.config import WhaleConfig
 
     torch.set_num_threads(options.threads)
-    began = time.monotonic()
     data = EpisodeSet(options.data, "train")
     model = pretrain(
         data,
@@ -88,7 +86,6 @@ def _train(options: argparse.Namespace) -> None:
         Schedule(options.tokenizer_steps, 1e-3, seed=options.seed),
         Schedule(options.dynamics_steps, 1e-3, seed=options.seed),
     )
-    seconds = time.monotonic() - began
     held_out = EpisodeSet(options.data, "validation")
     card = Card(
         config=model.config,
@@ -102,7 +99,6 @@ def _train(options: argparse.Namespace) -> None:
             "tokenizer_steps": options.tokenizer_steps,
             "dynamics_steps": options.dynamics_steps,
             "seed": options.seed,
-            "seconds_of_the_last_run": round(seconds),
             "hardware": hardware(),
             "torch": torch.__version__,
         },
