@@ -24,7 +24,7 @@ pytestmark = pytest.mark.ros
 
 SPACE = ActionSpace()
 STEP_S = SPACE.step_s
-SETTLED = 4  # steps that fill the default planning latency
+SETTLED = 4  # steps that fill the planning latency
 HORIZON = 8
 THRESHOLD = 0.1
 
@@ -115,7 +115,8 @@ class Surroundings:
 @pytest.fixture
 def around(ros, start):
     files = ("--params-file", "config/planner.yaml", "--params-file", "config/robots/sim.yaml")
-    start("planner", *files)
+    fixed = {"candidates": 12, "horizon": HORIZON, "chunk_steps": 4, "planning_latency_s": 0.8}
+    start("planner", *files, *(part for k, v in fixed.items() for part in ("-p", f"{k}:={v}")))
     around = Surroundings(ros)
     ros.wait(around.policy.get_subscription_count, "the planner")
     return around
