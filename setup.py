@@ -13,6 +13,7 @@ setup(
     license="Apache-2.0",
     packages=find_packages(include=["whale_ros", "whale_ros.*"]),
     package_data={"whale_ros": ["world_model/checkpoints/*"]},
+    entry_points={"console_scripts": ["whale = whale_ros.cli:main"]},
     python_requires=">=3.10,<3.13",
     install_requires=[
         "numpy>=1.26,<3",

@@ -8,6 +8,7 @@ import cv2
 import matplotlib
 import numpy as np
 
+from whale_ros.actions.space import POSITION
 from whale_ros.evaluation.demo_log import DecisionNote, DemoLog
 from whale_ros.imagination.mosaic import mosaic
 
@@ -46,7 +47,7 @@ def draw_timeline(log: DemoLog, path: Path) -> None:
     middle.plot(times, [h.unfamiliarity for h in log.heartbeats], color="#7a4b9a", lw=1.2)
     middle.plot(times, [h.unfamiliarity_threshold for h in log.heartbeats], color="#7a4b9a",
                 ls="--", lw=1)  # fmt: skip
-    middle.set_ylabel("unfamiliarity\nof the image [nats]")
+    middle.set_ylabel("unfamiliarity\nof the image")
     for begin, end, executing in _state_spans(log):
         bottom.axvspan(begin - zero, end - zero, color=GREEN if executing else RED, lw=0)
     bottom.set_yticks([])
@@ -62,7 +63,7 @@ def draw_timeline(log: DemoLog, path: Path) -> None:
         outcome = "done" if episode.success else "not done"
         top.text(episode.begin_s - zero, 1.01, f" {episode.task}: {outcome}", fontsize=9,
                  transform=top.get_xaxis_transform())  # fmt: skip
-    top.legend(loc="upper right", fontsize=8, ncols=3)
+    figure.legend(*top.get_legend_handles_labels(), loc="outside lower center", fontsize=8, ncols=7)
     figure.savefig(path, dpi=110)
     plt.close(figure)
 
@@ -88,14 +89,24 @@ def draw_decision(log: DemoLog, decision: DecisionNote, path: Path) -> None:
 
 
 def interesting_decisions(log: DemoLog, count: int) -> list[DecisionNote]:
-    """Decisions with frames, spread over the episodes, those with rejected candidates first."""
-    with_frames = [d for d in log.decisions if d.chosen_id and d.candidates[0].frames is not None]
+    """Executed decisions with frames, one an episode, if possible with a rejected candidate."""
+    executed = {note.chunk_id for note in log.gate if note.executing}
+    with_frames = [
+        d for d in log.decisions if d.chosen_id in executed and d.candidates[0].frames is not None
+    ]
     chosen = []
     for episode in log.episodes:
         inside = [d for d in with_frames if episode.begin_s <= d.time_s <= episode.end_s]
-        inside.sort(key=lambda d: -len({c.verdict.split(":")[0] for c in d.candidates}))
+        inside.sort(key=lambda d: -_variety(d))
         chosen += inside[:1]
     return chosen[:count]
+
+
+def _variety(decision: DecisionNote) -> float:
+    """Kinds of verdicts, then how much the chosen candidate moves [m]."""
+    chosen = next(c for c in decision.candidates if c.id == decision.chosen_id)
+    moved = float(np.abs(chosen.actions[:, POSITION]).sum())
+    return len({c.verdict.split(":")[0] for c in decision.candidates}) + min(moved, 0.99)
 
 
 def _shown(decision: DecisionNote) -> list:

@@ -21,6 +21,7 @@ from whale_ros.imagination.rollout import Rollout
 from whale_ros.world_model.interface import WorldModel
 
 K = (1, 2, 3, 4)
+LEAST = 1e-6
 
 
 @dataclass
@@ -33,8 +34,8 @@ class Retracing:
 
     @property
     def product(self) -> Tensor:
-        """(B, H) the paper's uncertainty."""
-        return self.disagreement * self.entropy
+        """(B, H) the paper's uncertainty; never quite zero, so that zero can mean a fault."""
+        return self.disagreement * self.entropy + LEAST
 
     def steps(self, row: int) -> list[int]:
         """The k that took part in judging one rollout."""

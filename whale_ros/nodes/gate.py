@@ -50,6 +50,7 @@ from whale_ros.srv import SetGateMode
 
 DEFAULT = GateConfig()
 FAREWELL_S = 0.25  # how long zeros are published before the process ends
+GRIPPER_EVERY = 10  # cycles, unless it changes: a gripper keeps its last command
 GRAPH_PERIOD_S = 0.05  # how often other commanders are looked for
 
 
@@ -167,6 +168,8 @@ class GateNode(Node):
         self._graph_due = 0.0
         self._status: Status | None = None
         self._told = ""
+        self._cycles = 0
+        self._gripper: float | None = None  # last published
 
         kind = TwistStamped if values["command_type"] == "twist" else PoseStamped
         self._commands = self.create_publisher(kind, values["command_topic"], RELIABLE)
@@ -304,7 +307,10 @@ class GateNode(Node):
             w, x, y, z = command.quaternion.tolist()
             pose.pose.orientation = Quaternion(x=x, y=y, z=z, w=w)
             self._commands.publish(pose)
-        if command.gripper is not None:
+        self._cycles += 1
+        changed = command.gripper != self._gripper
+        if command.gripper is not None and (changed or self._cycles % GRIPPER_EVERY == 0):
+            self._gripper = command.gripper
             self._grippers.publish(Float64(data=command.gripper))
 
     def _publish_status(self, status: Status, stamp: Any, lateness: float) -> None:

@@ -14,8 +14,7 @@ import rclpy
 import torch
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import PoseStamped, TwistStamped
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
@@ -87,28 +86,17 @@ class WorldModelNode(Node):
         self._uncertainty = self.create_publisher(Uncertainty, "~/uncertainty", NEWEST)
         self._mosaic = self.create_publisher(Image, "~/rollout_mosaic", 1)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 1)
-        light = MutuallyExclusiveCallbackGroup()
-        topic = self._values["camera_topic"]
-        self.create_subscription(Image, topic, self._keep_image, CAMERA, callback_group=light)
-        self.create_subscription(
-            Image, "goal_image", self._take_goal, LATCHED,
-            callback_group=MutuallyExclusiveCallbackGroup(),
-        )  # fmt: skip
-        command, kind = self._values["command_topic"], self._values["command_type"]
-        if kind == "twist":
-            self.create_subscription(
-                TwistStamped, command, self._log_twist, NEWEST, callback_group=light
-            )
+        values = self._values
+        self.create_subscription(Image, values["camera_topic"], self._keep_image, CAMERA)
+        self.create_subscription(Image, "goal_image", self._take_goal, LATCHED)
+        if values["command_type"] == "twist":
+            self.create_subscription(TwistStamped, values["command_topic"], self._log_twist, NEWEST)
         else:
-            self.create_subscription(
-                PoseStamped, command, self._log_pose, NEWEST, callback_group=light
-            )
-        topic = self._values["gripper_command_topic"]
-        self.create_subscription(Float64, topic, self._log_gripper, NEWEST, callback_group=light)
-        self.create_service(
-            Predict, "~/predict", self._predict, callback_group=MutuallyExclusiveCallbackGroup()
+            self.create_subscription(PoseStamped, values["command_topic"], self._log_pose, NEWEST)
+        self.create_subscription(
+            Float64, values["gripper_command_topic"], self._log_gripper, NEWEST
         )
-        self.create_timer(1.0, self._report, callback_group=light)
+        self.create_timer(1.0, self._report)
         self._running = True
         self._watcher = threading.Thread(target=self._watch, name="watch")
         self._watcher.start()
@@ -232,30 +220,33 @@ class WorldModelNode(Node):
         except BadImage as error:
             self.get_logger().error(f"goal_image refused: {error}")
 
-    def _predict(self, request: Predict.Request, response: Predict.Response) -> Predict.Response:
-        began = time.monotonic()
-        candidates = request.candidate_set.candidates
+    def predict(self, request: Predict.Request, response: Predict.Response) -> Predict.Response:
+        """Answer a request, whatever happens."""
         response.threshold = self._card.thresholds.candidate_uncertainty
         response.checkpoint = self._card.sha256
         try:
-            actions = self._actions(candidates)
-            imagined = self._live.predict(
-                seconds(candidates[0].header.stamp), actions, self._command_history()
-            )
+            self._imagine(request, response)
         except (BadSequence, NotReady) as error:
             response.message = str(error)
-            return response
-        except Exception as error:  # whatever it is, the service stays
-            self.get_logger().error(f"predict failed: {error!r}", throttle_duration_sec=2.0)
+        except Exception as error:
             response.message = f"the world model failed: {error!r}"
-            return response
+            if rclpy.ok():
+                self.get_logger().error(response.message, throttle_duration_sec=2.0)
+        return response
+
+    def _imagine(self, request: Predict.Request, response: Predict.Response) -> None:
+        began = time.monotonic()
+        candidates = request.candidate_set.candidates
+        actions = self._actions(candidates)
+        imagined = self._live.predict(
+            seconds(candidates[0].header.stamp), actions, self._command_history()
+        )
         response.predictions = self._predictions(candidates, imagined)
         if request.return_frames or self._mosaic.get_subscription_count():
             self._show(response.predictions, imagined, request.return_frames)
         response.success = True
         response.observation_stamp = rclpy.time.Time(seconds=imagined.stamp_s).to_msg()
         response.latency_s = time.monotonic() - began
-        return response
 
     def _actions(self, candidates: list[ActionSequence]) -> np.ndarray:
         """(K, H, 7). Raises BadSequence; looks at sizes before anything is allocated."""
@@ -320,18 +311,54 @@ class WorldModelNode(Node):
         self._diagnostics.publish(report)
 
 
+class Predictor:
+    """The service ~/predict in a thread of its own, so that imagining stops no subscription.
+
+    It has a node of its own too: an executor of several threads would wake up again and again
+    for as long as one of them is busy, and leave nothing of the interpreter to the others.
+    """
+
+    def __init__(self, node: WorldModelNode) -> None:
+        name = node.get_fully_qualified_name()
+        self._node = rclpy.create_node(
+            f"{node.get_name()}_predictor",
+            namespace=node.get_namespace(),
+            use_global_arguments=False,
+            start_parameter_services=False,
+        )
+        self._node.create_service(Predict, f"{name}/predict", node.predict)
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self._node)
+        self._thread = threading.Thread(target=self._spin, name="predict")
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._executor.shutdown()
+        self._thread.join()
+
+    def _spin(self) -> None:
+        try:
+            self._executor.spin()
+        except (ExternalShutdownException, RuntimeError):
+            if rclpy.ok():  # else the end came while a request was being answered
+                raise
+
+
 def main() -> None:
+    # Torch gives the interpreter away at every operation, and waits this long to get it back
+    # from the thread that takes messages in.
+    sys.setswitchinterval(0.0002)
     rclpy.init()
     try:
         node = WorldModelNode()
     except (BadParameter, CheckpointError) as error:
         sys.exit(f"world_model: {error}")
-    executor = MultiThreadedExecutor(num_threads=4)
-    executor.add_node(node)
+    predictor = Predictor(node)
     try:
-        executor.spin()
+        rclpy.spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     finally:
+        predictor.stop()
         node.stop()
         rclpy.try_shutdown()
