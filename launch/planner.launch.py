@@ -18,7 +18,7 @@ PARAMETERS = {
     "checkpoint": "Folder of a world model, as `whale train` writes it. Empty: the shipped one.",
     "camera_topic": "sensor_msgs/Image of the camera. Empty: as in the robot's file.",
     "pose_topic": "geometry_msgs/PoseStamped of the end effector. Empty: as in the robot's file.",
-    "gripper_topic": "sensor_msgs/JointState of the gripper. Empty: as in the robot's file.",
+    "gripper_command_topic": "std_msgs/Float64, 0 open .. 1 closed. Empty: as in the robot's file.",
     "command_topic": "Where the gate commands the arm. Empty: as in the robot's file.",
 }
 

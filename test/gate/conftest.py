@@ -29,6 +29,7 @@ class Rig:
         self.t = 0.0
         self.gate = Gate(self.config, self.now)
         self.silent: set[str] = set()
+        self.frozen = False  # the camera repeats one picture
         self.position = np.array([0.0, 0.6, 0.2])
         self.quaternion = np.array([1.0, 0.0, 0.0, 0.0])
         self.heartbeat: dict = {}
@@ -45,7 +46,8 @@ class Rig:
             self.t = round(self.t + 0.01, 6)
             tick = round(self.t * 100)
             if tick % 10 == 0 and "camera" not in self.silent:
-                self.gate.on_camera(self.now, self.now.ros)
+                picture = 7 if self.frozen else tick
+                self.gate.on_camera(self.now, self.now.ros, picture)
             if "pose" not in self.silent:
                 self.gate.on_pose(self.now, self.pose())
             if tick % 10 == 0 and "heartbeat" not in self.silent:

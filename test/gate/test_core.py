@@ -687,3 +687,46 @@ def test_the_property_above_is_not_empty(rig):
     apply(rig, "good", {})
     rig.cycle(3)
     assert rig.moving()
+
+
+# ---- what a hold leaves alone
+
+
+def test_a_model_that_is_not_ready_holds_at_once_and_says_why(rig):
+    rig.send()
+    rig.cycle(3)
+    assert rig.status.state is State.EXECUTING
+    rig.silent = {"heartbeat"}
+    beat = rig.beat(ready=False, stamp=0.0, message="image is 64 x 48 pixels")
+    assert rig.gate.on_heartbeat(rig.now, beat) is None
+    rig.cycle(2)
+    assert rig.status.state is State.HOLD and "image is 64 x 48 pixels" in rig.status.reason
+
+
+def test_heartbeats_that_are_not_ready_keep_nothing_alive(rig):
+    rig.silent = {"heartbeat"}
+    for _ in range(100):
+        rig.gate.on_heartbeat(rig.now, rig.beat(ready=False))
+        rig.cycle(1)
+    assert "heartbeat" in failing(rig.status)
+
+
+def test_a_held_gripper_is_not_commanded(rig):
+    rig.send(np.tile([0, 0, 0, 0, 0, 0, 0.9], (8, 1)))
+    rig.cycle(3)
+    assert rig.command.gripper == pytest.approx(0.9)
+    rig.gate.stop(rig.now, "a person freed a finger")
+    rig.cycle(1)
+    assert rig.command.gripper is None
+
+
+@pytest.mark.parametrize(("moved", "follows"), [(0.1, True), (0.005, False)])
+def test_a_pose_setpoint_does_not_pull_back_an_arm_that_was_led_away(rig, moved, follows):
+    rig.cycle(1)
+    before = rig.command.position.copy()
+    for _ in range(20):  # in small steps, as by hand
+        rig.position = rig.position + np.array([moved / 20, 0, 0])
+        rig.cycle(1)
+    kept = np.linalg.norm(rig.command.position - before) < 1e-9
+    assert kept != follows
+    assert np.linalg.norm(rig.command.position - rig.position) <= 0.05 + 1e-9

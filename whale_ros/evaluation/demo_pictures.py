@@ -9,7 +9,7 @@ import matplotlib
 import numpy as np
 
 from whale_ros.actions.space import POSITION
-from whale_ros.evaluation.demo_log import DecisionNote, DemoLog
+from whale_ros.evaluation.demo_log import DecisionNote, DemoLog, Heartbeat
 from whale_ros.imagination.mosaic import mosaic
 
 matplotlib.use("Agg")
@@ -17,6 +17,7 @@ import matplotlib.pyplot as plt  # after the choice of the backend
 
 GREEN, RED, GREY = "#2a7f3f", "#c0392b", "#b0b0b0"
 SHOWN_CANDIDATES = 6
+GAP_S = 0.5
 
 
 def draw_timeline(log: DemoLog, path: Path) -> None:
@@ -25,10 +26,11 @@ def draw_timeline(log: DemoLog, path: Path) -> None:
     figure, (top, middle, bottom) = plt.subplots(
         3, 1, figsize=(14, 8), sharex=True, height_ratios=[4, 3, 1.2], layout="constrained"
     )
-    times = [h.time_s - zero for h in log.heartbeats]
-    top.plot(times, [h.uncertainty for h in log.heartbeats], color="#1f4e79", lw=1.2,
+    beats = _with_gaps(log.heartbeats)
+    times = [h.time_s - zero for h in beats]
+    top.plot(times, [h.uncertainty for h in beats], color="#1f4e79", lw=1.2,
              label="live, retracing from every image")  # fmt: skip
-    top.plot(times, [h.threshold for h in log.heartbeats], color="#1f4e79", ls="--", lw=1,
+    top.plot(times, [h.threshold for h in beats], color="#1f4e79", ls="--", lw=1,
              label="its threshold")  # fmt: skip
     for good, colour, label in ((True, GREEN, "candidates kept"), (False, RED, "rejected")):
         points = [
@@ -44,8 +46,8 @@ def draw_timeline(log: DemoLog, path: Path) -> None:
         top.axhline(thresholds[0], color=GREEN, ls=":", lw=1, label="threshold of candidates")
     top.set_ylabel("uncertainty")
     top.set_yscale("log")
-    middle.plot(times, [h.unfamiliarity for h in log.heartbeats], color="#7a4b9a", lw=1.2)
-    middle.plot(times, [h.unfamiliarity_threshold for h in log.heartbeats], color="#7a4b9a",
+    middle.plot(times, [h.unfamiliarity for h in beats], color="#7a4b9a", lw=1.2)
+    middle.plot(times, [h.unfamiliarity_threshold for h in beats], color="#7a4b9a",
                 ls="--", lw=1)  # fmt: skip
     middle.set_ylabel("unfamiliarity\nof the image")
     for begin, end, executing in _state_spans(log):
@@ -61,7 +63,8 @@ def draw_timeline(log: DemoLog, path: Path) -> None:
         for axis in (top, middle, bottom):
             axis.axvline(episode.begin_s - zero, color=GREY, lw=0.8)
         outcome = "done" if episode.success else "not done"
-        top.text(episode.begin_s - zero, 1.01, f" {episode.task}: {outcome}", fontsize=9,
+        task = episode.task.removesuffix("-v3")
+        top.text(episode.begin_s - zero, 1.01, f" {task}: {outcome}", fontsize=8,
                  transform=top.get_xaxis_transform())  # fmt: skip
     figure.legend(*top.get_legend_handles_labels(), loc="outside lower center", fontsize=8, ncols=7)
     figure.savefig(path, dpi=110)
@@ -100,6 +103,16 @@ def interesting_decisions(log: DemoLog, count: int) -> list[DecisionNote]:
         inside.sort(key=lambda d: -_variety(d))
         chosen += inside[:1]
     return chosen[:count]
+
+
+def _with_gaps(beats: list[Heartbeat]) -> list[Heartbeat]:
+    """Put one without numbers where the model was not ready, so that lines break there."""
+    result: list[Heartbeat] = []
+    for beat in beats:
+        if result and beat.time_s - result[-1].time_s > GAP_S:
+            result.append(Heartbeat(beat.time_s, *[float("nan")] * 5))
+        result.append(beat)
+    return result
 
 
 def _variety(decision: DecisionNote) -> float:

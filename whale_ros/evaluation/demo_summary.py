@@ -9,6 +9,7 @@ import numpy as np
 
 from whale_ros.evaluation.demo_log import DemoLog, DisturbanceNote
 
+CHUNKS = 20  # a demonstration in which fewer are executed has shown nothing
 STILL = 1e-9  # a commanded speed above this is motion
 
 
@@ -27,9 +28,7 @@ def summarise(log: DemoLog) -> dict:
         "commands_while_held": commands_while_held(log),
         "pose_tracking_error_m": tracking_error_m(log),
         "camera_period_s": _rounded(camera_period_s(log)),
-        "disturbance_to_hold_s": max(
-            (hold_delay_s(log, d) or np.inf for d in log.disturbances), default=None
-        ),
+        "disturbance_to_hold_s": _rounded(worst_hold_delay_s(log)),
         "disturbances": [
             {
                 "kind": d.kind,
@@ -48,6 +47,21 @@ def summarise(log: DemoLog) -> dict:
             "gate cycle lateness": _spread([g.lateness_s for g in log.gate]),
         },
     }
+
+
+def why_failed(summary: dict) -> list[str]:
+    """What is missing in a summary for the system to have worked, in words."""
+    failures = []
+    if summary["chunks_executed"] <= CHUNKS:
+        failures.append(f"only {summary['chunks_executed']} chunks moved the arm")
+    if summary["commands_while_held"]:
+        failures.append(f"{summary['commands_while_held']} commands to move while held")
+    delay, period = summary["disturbance_to_hold_s"], summary["camera_period_s"]
+    if delay is None:
+        failures.append("a disturbance of the camera did not hold the arm")
+    elif delay > 3 * period + 0.15:
+        failures.append(f"a disturbance held the arm only after {delay:.2f} s")
+    return failures
 
 
 def held_seconds(log: DemoLog) -> dict[str, float]:
@@ -106,11 +120,24 @@ def camera_period_s(log: DemoLog) -> float | None:
 
 
 def hold_delay_s(log: DemoLog, disturbance: DisturbanceNote) -> float | None:
-    """From the disturbance to the first zero command after which the arm stays held a while."""
-    for note in log.gate:
-        if note.time_s >= disturbance.begin_s and not note.executing:
-            return note.time_s - disturbance.begin_s
-    return None
+    """From the disturbance to the first cycle after which nothing moves while it lasts.
+
+    None if the arm was not held, or not because of a check.
+    """
+    inside = [n for n in log.gate if disturbance.begin_s <= n.time_s <= disturbance.end_s]
+    held = len(inside)
+    while held and not inside[held - 1].executing:
+        held -= 1
+    if held == len(inside) or not any(note.failing for note in inside[held:]):
+        return None
+    return inside[held].time_s - disturbance.begin_s
+
+
+def worst_hold_delay_s(log: DemoLog) -> float | None:
+    """The slowest hold [s]; None if a disturbance held nothing, or there was none."""
+    delays = [hold_delay_s(log, d) for d in log.disturbances]
+    known = [delay for delay in delays if delay is not None]
+    return max(known) if known and len(known) == len(delays) else None
 
 
 def motion_again_s(log: DemoLog, disturbance: DisturbanceNote) -> float | None:

@@ -44,7 +44,13 @@ class Confidence:
         self._position: np.ndarray | None = None
 
     def feed(self, now: Now, heartbeat: Heartbeat, position: np.ndarray | None) -> str | None:
-        """position (3,): of the end effector. None if the heartbeat counts, else why not."""
+        """position (3,): of the end effector. None if the heartbeat counts, else why not.
+
+        One that says that the model is not ready counts at once, but keeps nothing alive.
+        """
+        if not heartbeat.ready:
+            self.heartbeat = heartbeat
+            return None
         reason = self.watchdog.feed(now, heartbeat.stamp)
         if reason is None:
             self._count_identical(heartbeat, position)

@@ -25,6 +25,7 @@ from whale_ros.gate.confidence import Confidence, Heartbeat
 from whale_ros.gate.config import GateConfig
 from whale_ros.gate.debounce import Debounce
 from whale_ros.gate.limits import Ramp, check_workspace, why_leaves_workspace
+from whale_ros.gate.picture import PictureWatch
 from whale_ros.gate.pose import Pose, PoseWatch
 from whale_ros.gate.setpoint import Setpoint
 from whale_ros.gate.watchdogs import Watchdog
@@ -48,7 +49,7 @@ class Mode(enum.IntEnum):
 
 @dataclass(frozen=True)
 class Command:
-    """twist (6,) [m/s, rad/s]; gripper 0 open .. 1 closed, None before the first chunk.
+    """twist (6,) [m/s, rad/s]; gripper 0 open .. 1 closed, None while held: it keeps its last.
 
     position (3,) [m] and quaternion (4,) as (w, x, y, z) say the same for arms that take poses;
     None before the first pose.
@@ -86,6 +87,7 @@ class Gate:
             config.camera_timeout_s,
             config.future_tolerance_s,
         )
+        self._picture = PictureWatch()
         self._pose = PoseWatch(config)
         self._confidence = Confidence(config)
         self._approvals = Approvals()
@@ -110,9 +112,12 @@ class Gate:
 
     # ---- what comes in
 
-    def on_camera(self, now: Now, stamp: float) -> str | None:
-        """None if the image counts, else why it is dropped."""
-        return self._camera.feed(now, stamp)
+    def on_camera(self, now: Now, stamp: float, picture: int | None = None) -> str | None:
+        """None if the image counts, else why it is dropped. picture: a hash of its pixels."""
+        reason = self._camera.feed(now, stamp)
+        if reason is None and picture is not None:
+            self._picture.feed(picture, self._position)
+        return reason
 
     def on_pose(self, now: Now, pose: Pose) -> str | None:
         """None if the pose counts, else why it is dropped."""
@@ -120,8 +125,7 @@ class Gate:
 
     def on_heartbeat(self, now: Now, heartbeat: Heartbeat) -> str | None:
         """None if the heartbeat counts, else why it is dropped."""
-        pose = self._pose.pose
-        return self._confidence.feed(now, heartbeat, None if pose is None else pose.position)
+        return self._confidence.feed(now, heartbeat, self._position)
 
     def on_graph(self, problems: Mapping[str, str], other_commanders: tuple[str, ...]) -> None:
         """What is wrong with each topic, and who else publishes commands."""
@@ -242,6 +246,7 @@ class Gate:
         if self.state is State.EXECUTING:
             self.state = State.HOLD
         self._chunk = None
+        self._gripper = None  # whoever frees something from a held gripper is left alone
         self._ramp.stop()
         self._setpoint.hold(self._pose.pose)
         return self._command()
@@ -322,15 +327,23 @@ class Gate:
             or why_unsure(chunk, beat.checkpoint)
         )
 
+    @property
+    def has_heartbeat(self) -> bool:
+        return self._confidence.heartbeat is not None
+
+    @property
+    def _position(self) -> np.ndarray | None:
+        return None if self._pose.pose is None else self._pose.pose.position
+
     def _run_checks(self, now: Now) -> tuple[Check, ...]:
-        pose = self._pose.pose
         others = self._other_commanders
         problems = self._topic_problems.values()
         return (
             self._camera.check(now),
+            self._picture.check(self._position),
             self._pose.check(now),
             self._pose.check_jump(),
-            check_workspace(None if pose is None else pose.position, self.config),
+            check_workspace(self._position, self.config),
             *self._confidence.checks(now),
             self._check_checkpoint(),
             Check(

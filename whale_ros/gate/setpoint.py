@@ -10,7 +10,8 @@ from whale_ros.gate.pose import Pose
 
 
 class Setpoint:
-    """Integrates twists from the measured pose; in a hold it stays where the hold began.
+    """Integrates twists from the measured pose; in a hold it stays where the hold began,
+    or where somebody took the arm meanwhile.
 
     It never leads the measured pose by more than one action may move, so that an arm that was
     blocked does not leap when it comes free, and never leaves the workspace by more than the
@@ -24,9 +25,16 @@ class Setpoint:
         self._moving = False
 
     def hold(self, pose: Pose | None) -> None:
-        if pose is not None and (self._moving or self.position is None):
+        if pose is not None and (self._moving or self._is_far(pose)):
             self.position, self.quaternion = pose.position, pose.quaternion
         self._moving = False
+
+    def _is_far(self, pose: Pose) -> bool:
+        """Whether somebody moved the held arm, to which it must not leap back."""
+        if self.position is None:
+            return True
+        moved = float(np.linalg.norm(pose.position - self.position))
+        return moved > self.config.action_space.max_translation_m
 
     def follow(self, twist: np.ndarray, seconds: float, pose: Pose) -> None:
         """Move on by twist (6,) for some seconds."""

@@ -33,7 +33,8 @@ class NotReady(Exception):
 class Judgement:
     """How well the model knows what the camera shows now."""
 
-    uncertainty: float  # NaN if no retracing took part
+    retraced: bool  # false where a gripper switch forbids it; then the next two are NaN
+    uncertainty: float
     disagreement: float
     entropy: float
     unfamiliarity: float
@@ -98,6 +99,7 @@ class LiveModel:
         rollout = imagine(self.model, state, _tensor(action[None]), past)
         retracing = judge(self.model, rollout)
         return Judgement(
+            retraced=bool(retracing.took_part.any()),
             uncertainty=float(retracing.uncertainty[0]),
             disagreement=float(retracing.disagreement[0, 0]),
             entropy=float(retracing.entropy[0, 0]),

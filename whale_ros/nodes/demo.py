@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from whale_ros.cli import hardware
 from whale_ros.evaluation.demo_log import DemoLog, DisturbanceNote, EpisodeNote
+from whale_ros.nodes.demo_observer import DemoObserver, ServiceRefused
 
 SOURCE = Path(__file__).resolve().parents[2]
 NODES = ("gate", "sim_robot", "world_model", "planner", "scripted_policy")
@@ -55,17 +56,22 @@ def main() -> None:
     try:
         with running_nodes(output / "logs") as processes:
             log = play(processes)
-    except DemoFailed as error:
+    except (DemoFailed, ServiceRefused) as error:
         sys.exit(f"demo: {error}; what the nodes printed is in {output / 'logs'}")
     except KeyboardInterrupt:
         sys.exit("demo: interrupted")
-    write(log, output, time.monotonic() - began)
+    failures = write(log, output, time.monotonic() - began)
+    if failures:
+        sys.exit("demo: " + "; ".join(failures))
 
 
 def isolate() -> None:
-    """Stay on this machine, and in a ROS domain of our own unless one is set."""
-    os.environ.setdefault("ROS_DOMAIN_ID", str(random.SystemRandom().randint(110, 200)))
-    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    """Stay on this machine, in a ROS domain of our own: no real arm must hear of this."""
+    os.environ["ROS_DOMAIN_ID"] = str(random.SystemRandom().randint(1, 19))  # tests have 20 on
+    if os.environ.get("ROS_DISTRO") == "humble":
+        os.environ["ROS_LOCALHOST_ONLY"] = "1"
+    else:
+        os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 
 
 @contextlib.contextmanager
@@ -98,8 +104,6 @@ def running_nodes(logs: Path) -> Iterator[list[subprocess.Popen]]:
 
 def play(processes: list[subprocess.Popen]) -> DemoLog:
     """Play all episodes and return the observer's notes. Raises DemoFailed."""
-    from whale_ros.nodes.demo_observer import DemoObserver
-
     rclpy.init()
     observer = DemoObserver()
     log = observer.log
@@ -134,8 +138,8 @@ def play(processes: list[subprocess.Popen]) -> DemoLog:
                 progress.set_postfix_str(f"{task}: {observer.describe()}", refresh=False)
                 progress.update(0)
                 if disturbance and observer.moving_for() > 1.0:
-                    observer.degrade(disturbance, SHIFT_M, wait)
                     since = observer.now()
+                    observer.degrade(disturbance, SHIFT_M, wait)
                     progress.set_postfix_str(f"{task}: camera {disturbance}")
                     wait(lambda: False, DISTURBANCE_S)
                     observer.degrade("none", 0.0, wait)
@@ -155,14 +159,14 @@ def play(processes: list[subprocess.Popen]) -> DemoLog:
     return log
 
 
-def write(log: DemoLog, output: Path, seconds: float) -> None:
-    """summary.json and the pictures."""
+def write(log: DemoLog, output: Path, seconds: float) -> list[str]:
+    """summary.json and the pictures; returns what a working system would not have done."""
     from whale_ros.evaluation.demo_pictures import (
         draw_decision,
         draw_timeline,
         interesting_decisions,
     )
-    from whale_ros.evaluation.demo_summary import summarise
+    from whale_ros.evaluation.demo_summary import summarise, why_failed
 
     print("Drawing pictures ...", flush=True)
     draw_timeline(log, output / "timeline.png")
@@ -177,6 +181,7 @@ def write(log: DemoLog, output: Path, seconds: float) -> None:
     (output / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
     print(json.dumps(summary, indent=1))
     print(f"\nPictures and summary.json are in {output}/; begin with timeline.png")
+    return why_failed(summary)
 
 
 def _installed_or_source() -> tuple[Path, Path]:

@@ -38,6 +38,10 @@ LATCHED = QoSProfile(
 )
 
 
+class ServiceRefused(Exception):
+    """A service did not do what it was asked to; the message says which, and why."""
+
+
 class DemoObserver(Node):
     def __init__(self) -> None:
         super().__init__("demo_observer")
@@ -101,7 +105,7 @@ class DemoObserver(Node):
         wait(future.done, 20.0, client.srv_name)
         answer = future.result()
         if answer is None or not answer.success:
-            raise RuntimeError(f"{client.srv_name}: {answer.message if answer else 'no answer'}")
+            raise ServiceRefused(f"{client.srv_name}: {answer.message if answer else 'no answer'}")
 
     def _note_gate(self, message: GateStatus) -> None:
         executing = message.state == GateStatus.EXECUTING

@@ -17,6 +17,7 @@ import struct
 import sys
 import time
 import traceback
+import zlib
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -51,6 +52,7 @@ from whale_ros.srv import SetGateMode
 DEFAULT = GateConfig()
 FAREWELL_S = 0.25  # how long zeros are published before the process ends
 GRIPPER_EVERY = 10  # cycles, unless it changes: a gripper keeps its last command
+HASHED_BYTES = 200_000  # of an image; a hash of all of a large one would make a cycle late
 GRAPH_PERIOD_S = 0.05  # how often other commanders are looked for
 
 
@@ -77,6 +79,12 @@ PARAMETERS = (
     # Frames and actions
     _fixed("base_frame", DEFAULT.frame, "Frame of poses, actions, workspace and commands."),
     *ACTION_SPACE_PARAMETERS,
+    _fixed(
+        "start_mode",
+        "hold",
+        "Mode at the start: `hold` waits for ~/set_mode, also after a crash of the gate.",
+        choices=("hold", "gate", "monitor_only"),
+    ),
     # Limits
     _fixed(
         "workspace_low", list(DEFAULT.workspace_low), "Lower corner x, y, z of the box [m].", -5, 5
@@ -159,6 +167,7 @@ class GateNode(Node):
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._config = config = gate_config(values)
         self._gate = Gate(config, self._now())
+        self._gate.set_mode(self._now(), values["start_mode"])
         self._audit = AuditLog(
             Path(values["audit_log"]).expanduser() if values["audit_log"] else _default_log(),
             {"time": self._now().ros, "parameters": values, "parameters_sha256": _hash(values)},
@@ -204,7 +213,7 @@ class GateNode(Node):
     # ---- messages in
 
     def _on_image(self, serialized: bytes) -> None:
-        self._gate.on_camera(self._now(), stamp_of(serialized))
+        self._gate.on_camera(self._now(), stamp_of(serialized), hash_of_pixels(serialized))
 
     def _on_pose(self, message: PoseStamped) -> None:
         p, q = message.pose.position, message.pose.orientation
@@ -409,6 +418,8 @@ class GateNode(Node):
         problems = {}
         checks = self._status.checks if self._status else ()
         unheard = {check.name for check in checks if math.isinf(check.value)}
+        if self._gate.has_heartbeat:  # one that is not ready keeps nothing alive, but was heard
+            unheard.discard("heartbeat")
         for check, topic, message_type in (
             ("camera", "camera_topic", Image),
             ("pose", "pose_topic", PoseStamped),
@@ -473,6 +484,12 @@ def stamp_of(serialized: bytes) -> float:
     order = "<" if serialized[1] & 1 else ">"  # CDR encapsulation: bit 0 is little endian
     sec, nanosec = struct.unpack_from(f"{order}iI", serialized, 4)
     return sec + nanosec * 1e-9
+
+
+def hash_of_pixels(serialized: bytes) -> int:
+    """A hash of what follows the stamp in a serialized image; of a part of it if it is large."""
+    rest = memoryview(serialized)[12:]
+    return zlib.crc32(bytes(rest[:: 1 + len(rest) // HASHED_BYTES]))
 
 
 def _why_contradictory(values: dict[str, Any]) -> str | None:

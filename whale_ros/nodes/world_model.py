@@ -184,7 +184,7 @@ class WorldModelNode(Node):
         except (BadImage, NotReady) as error:
             return self._not_ready(str(error))
         value = judgement.uncertainty
-        if np.isnan(value) and 0 <= stamp_s - self._last_uncertainty[0] <= CARRY_OVER_S:
+        if not judgement.retraced and 0 <= stamp_s - self._last_uncertainty[0] <= CARRY_OVER_S:
             value = self._last_uncertainty[1]
         else:
             self._last_uncertainty = (stamp_s, value)

@@ -8,6 +8,10 @@ has seven dimensions: translation, rotation, gripper. Frames: Meta-World's world
 
 from __future__ import annotations
 
+import os
+
+os.environ.setdefault("MUJOCO_GL", "egl")  # off-screen, before mujoco is imported
+
 import mujoco
 import numpy as np
 from metaworld.env_dict import ALL_V3_ENVIRONMENTS_GOAL_OBSERVABLE
