@@ -147,10 +147,10 @@ def test_alone_it_publishes_zeros_and_says_what_is_missing(ros, start):
     statuses = ros.listen(GateStatus, "gate/status")
     commands = ros.listen(TwistStamped, "arm/twist_command")
     ros.wait(lambda: len(statuses) > 20 and "nobody publishes" in statuses[-1].reason, "statuses")
+    ros.wait(lambda: len(commands) > 20, "commands")
     assert statuses[-1].state == GateStatus.HOLD and statuses[-1].mode == GateStatus.MODE_GATE
     for words in ("no camera message yet", "nobody publishes camera/image (sensor_msgs/msg/Image)"):
         assert words in statuses[-1].reason
-    assert len(commands) > 20
     assert all(command.twist.linear.x == 0 for command in commands)
     assert commands[-1].header.frame_id == "base"
 
