@@ -64,7 +64,7 @@ def _fixed(name: str, default: Any, description: str, *range_: float, **more: An
 # Read-only all: what makes the arm safe does not change while it moves.
 PARAMETERS = (
     # Topics
-    _fixed("camera_topic", "camera/image", "sensor_msgs/Image; only its stamp is read."),
+    _fixed("camera_topic", "camera/image", "sensor_msgs/Image; its stamp, and whether it changes."),
     _fixed("pose_topic", "ee_pose", "geometry_msgs/PoseStamped of the end effector."),
     _fixed("chunk_topic", "approved_chunk", "whale_ros/ApprovedChunk of the planner."),
     _fixed("uncertainty_topic", "world_model/uncertainty", "whale_ros/Uncertainty, the heartbeat."),
