@@ -50,7 +50,7 @@ class EpisodeInfo:
     """How an episode came about."""
 
     file: str
-    split: str  # "train" or "validation"
+    split: str  # "train", "validation" (other seeds), or what else is held out
     task: str
     behavior: str
     seed: int

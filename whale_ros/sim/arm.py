@@ -21,6 +21,7 @@ from whale_ros.actions.composition import to_quaternion, to_rotation_vector
 from whale_ros.sim.camera import Camera
 
 TASKS = ("reach-v3", "push-v3", "drawer-open-v3")
+HELD_OUT_TASKS = ("button-press-topdown-v3", "window-open-v3")  # no model is trained on them
 STEP_S = 0.0125  # one simulator step: 5 MuJoCo steps of 2.5 ms
 WORKSPACE_LOW = np.array([-0.30, 0.40, 0.05])
 WORKSPACE_HIGH = np.array([0.30, 0.90, 0.40])
@@ -36,14 +37,15 @@ class SimArm:
     """One simulated arm in one task. `step` advances physics, `camera` renders what it sees."""
 
     def __init__(self, task: str = TASKS[0], seed: int = 0) -> None:
-        """Raises ValueError for a task that is not in TASKS."""
+        """Raises ValueError for an unknown task."""
         self._envs: dict = {}
         self.reset(task, seed)
 
     def reset(self, task: str, seed: int) -> None:
         """Put arm and objects at the start of `task`; equal seeds give equal scenes."""
-        if task not in TASKS:
-            raise ValueError(f"unknown task {task!r}; known: {', '.join(TASKS)}")
+        if task not in TASKS + HELD_OUT_TASKS:
+            known = ", ".join(TASKS + HELD_OUT_TASKS)
+            raise ValueError(f"unknown task {task!r}; known: {known}")
         if task not in self._envs:
             env = ALL_V3_ENVIRONMENTS_GOAL_OBSERVABLE[f"{task}-goal-observable"](seed=0)
             env._freeze_rand_vec = False

@@ -15,11 +15,14 @@ from whale_ros.actions.space import DIM, GRIPPER, POSITION, ROTATION, ActionSpac
 from whale_ros.sim.arm import STEP_S, WORKSPACE_HIGH, WORKSPACE_LOW
 
 BEHAVIORS = ("expert", "noisy", "random", "slow", "hesitating")
+HELD_OUT_BEHAVIORS = ("swaying", "backtracking")  # no model is trained on them
 
 _POLICIES = {
     "reach-v3": scripted.SawyerReachV3Policy,
     "push-v3": scripted.SawyerPushV3Policy,
     "drawer-open-v3": scripted.SawyerDrawerOpenV3Policy,
+    "button-press-topdown-v3": scripted.SawyerButtonPressTopdownV3Policy,
+    "window-open-v3": scripted.SawyerWindowOpenV3Policy,
 }
 _METAWORLD_STEP_M = 0.01  # what Meta-World moves the hand in a step for an action of 1
 _HELD_WITHIN_M = np.array([0.06, 0.06, 0.05])  # of the hand: what is held moves along with it
@@ -87,18 +90,22 @@ class Behavior:
     """One way of acting through one episode."""
 
     def __init__(self, name: str, task: str, space: ActionSpace, seed: int) -> None:
-        """Raises ValueError for a name that is not in BEHAVIORS."""
-        if name not in BEHAVIORS:
-            raise ValueError(f"unknown behaviour {name!r}; known: {', '.join(BEHAVIORS)}")
+        """Raises ValueError for an unknown behaviour or task."""
+        known = BEHAVIORS + HELD_OUT_BEHAVIORS
+        if name not in known:
+            raise ValueError(f"unknown behaviour {name!r}; known: {', '.join(known)}")
         self._name = name
         self._space = space
         self._policy = ScriptedPolicy(task, space)
-        self._rng = np.random.default_rng([seed, BEHAVIORS.index(name)])
+        self._rng = np.random.default_rng([seed, known.index(name)])
         self._noise = np.zeros(6)
         self._scale = self._rng.uniform(0.3, 1.0)
         self._waypoint = self._draw_waypoint()
         self._closing = float(self._rng.random() < 0.5)
         self._pause = 0
+        self._sway = self._rng.normal(size=3)
+        self._steps = 0
+        self._taken: list[np.ndarray] = []
 
     def act(self, observation: np.ndarray) -> np.ndarray:
         """Choose the next action (7,), always within the limits of the action space."""
@@ -112,6 +119,10 @@ class Behavior:
             action[POSITION] *= 0.4
         elif self._name == "hesitating" and self._pausing():
             action[POSITION] = 0.0
+        elif self._name == "swaying":
+            action[POSITION] += self._swing()
+        elif self._name == "backtracking":
+            action = self._undo_or(action)
         return self._space.clip(action)
 
     def _disturb(self, action: np.ndarray) -> np.ndarray:
@@ -122,6 +133,26 @@ class Behavior:
         action[ROTATION] += self._noise[3:]
         if self._rng.random() < 0.05:
             action[GRIPPER] = 1 - action[GRIPPER]
+        return action
+
+    def _swing(self) -> np.ndarray:
+        """A part (3,) of the motion that goes to and fro, two seconds a turn, all the way."""
+        self._steps += 1
+        direction = self._sway / np.linalg.norm(self._sway)
+        phase = 2 * np.pi * self._steps * self._space.step_s / 2.0
+        return 0.6 * self._space.max_translation_m * np.sin(phase) * direction
+
+    def _undo_or(self, action: np.ndarray) -> np.ndarray:
+        """Now and then go back the way of the last few steps, else do `action` (7,)."""
+        if self._pause == 0 and len(self._taken) > 3 and self._rng.random() < 0.12:
+            self._pause = int(self._rng.integers(1, 5))
+        if self._pause and self._taken:
+            self._pause -= 1
+            back = -self._taken.pop()
+            back[GRIPPER] = action[GRIPPER]
+            return back
+        self._pause = 0
+        self._taken.append(action.copy())
         return action
 
     def _wander(self, observation: np.ndarray) -> np.ndarray:

@@ -13,25 +13,35 @@ from tqdm import tqdm
 from whale_ros.actions.space import GRIPPER, POSITION, ROTATION, ActionSpace
 from whale_ros.data.episodes import Episode, EpisodeInfo, save_episode, write_manifest
 from whale_ros.data.frames import fit
-from whale_ros.sim.arm import STEP_S, TASKS, SimArm
-from whale_ros.sim.behaviors import BEHAVIORS, Behavior
+from whale_ros.sim.arm import HELD_OUT_TASKS, STEP_S, TASKS, SimArm
+from whale_ros.sim.behaviors import BEHAVIORS, HELD_OUT_BEHAVIORS, Behavior
 
-VALIDATION_SEEDS_FROM = 100_000  # training seeds stay below
+# What each split holds: tasks, behaviours, and the number that its seeds begin with.
+SPLITS = {
+    "train": (TASKS, BEHAVIORS, 0),
+    "validation": (TASKS, BEHAVIORS, 100_000),
+    "held_out_behaviors": (TASKS, HELD_OUT_BEHAVIORS, 200_000),
+    "held_out_tasks": (HELD_OUT_TASKS, BEHAVIORS, 300_000),
+}
 
 
 def collect(
     folder: Path,
     episodes: int,
-    validation_episodes: int,
+    held_out_episodes: int,
     steps: int,
     resolution: int,
     workers: int,
     space: ActionSpace,
 ) -> None:
-    """Record episodes round robin over tasks and behaviours; skips those already there."""
+    """Record episodes round robin over tasks and behaviours; skips those already there.
+
+    `episodes` to train on, and `held_out_episodes` of every other split.
+    """
     infos = [
-        *_round_robin("train", episodes, 0),
-        *_round_robin("validation", validation_episodes, VALIDATION_SEEDS_FROM),
+        info
+        for split in SPLITS
+        for info in _round_robin(split, episodes if split == "train" else held_out_episodes)
     ]
     missing = [info for info in infos if not (folder / info.file).exists()]
     jobs = [(folder, info, steps, resolution, space) for info in missing]
@@ -71,10 +81,11 @@ def execute(arm: SimArm, action: np.ndarray, space: ActionSpace) -> None:
         arm.step(twist, action[GRIPPER])
 
 
-def _round_robin(split: str, count: int, first_seed: int) -> Iterator[EpisodeInfo]:
+def _round_robin(split: str, count: int) -> Iterator[EpisodeInfo]:
+    tasks, behaviors, first_seed = SPLITS[split]
     for i in range(count):
-        task = TASKS[i % len(TASKS)]
-        behavior = BEHAVIORS[i // len(TASKS) % len(BEHAVIORS)]
+        task = tasks[i % len(tasks)]
+        behavior = behaviors[i // len(tasks) % len(behaviors)]
         yield EpisodeInfo(f"{split}/{i:06d}.npz", split, task, behavior, first_seed + i)
 
 
