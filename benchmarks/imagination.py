@@ -24,7 +24,7 @@ from torch import Tensor
 
 from whale_ros.actions.composition import compose, holds_gripper_switch, split
 from whale_ros.actions.space import ActionSpace
-from whale_ros.cli import hardware
+from whale_ros.evaluation.hardware import hardware
 from whale_ros.imagination.retracing import K, Retracing, feature_distance, judge
 from whale_ros.imagination.rollout import Rollout, imagine
 from whale_ros.world_model.config import WhaleConfig

@@ -39,7 +39,7 @@ def assert_refused(done: subprocess.CompletedProcess, *words: str) -> None:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("whale") / "data"
-    sizes = ("--episodes", 2, "--validation-episodes", 1, "--steps", 15, "--workers", 1)
+    sizes = ("--episodes", 2, "--held-out-episodes", 1, "--steps", 15, "--workers", 1)
     assert str(folder) in succeed("collect", folder, *sizes)
     return folder
 
@@ -56,7 +56,8 @@ def test_what_is_collected_are_episodes_that_moved(data):
     from whale_ros.data.episodes import load_episode, read_manifest
 
     space, infos = read_manifest(data)
-    assert [info.split for info in infos] == ["train", "train", "validation"]
+    splits = ["train", "train", "validation", "held_out_behaviors", "held_out_tasks"]
+    assert [info.split for info in infos] == splits
     episode = load_episode(data / infos[0].file)
     assert episode.frames.shape == (16, 64, 64, 3)
     # Once under way, and before it arrives, the hand goes where it is told to.

@@ -19,8 +19,8 @@ import rclpy
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 from tqdm import tqdm
 
-from whale_ros.cli import hardware
 from whale_ros.evaluation.demo_log import DemoLog, DisturbanceNote, EpisodeNote
+from whale_ros.evaluation.hardware import hardware
 from whale_ros.nodes.demo_observer import DemoObserver, ServiceRefused
 
 SOURCE = Path(__file__).resolve().parents[2]

@@ -1,0 +1,36 @@
+"""`whale collect`: record episodes from the simulated arm."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("collect", help="record episodes from the simulated arm")
+    parser.add_argument("data", type=Path, help="folder for the episodes")
+    parser.add_argument("--episodes", type=int, default=1500, help="for training")
+    parser.add_argument(
+        "--held-out-episodes", type=int, default=90, help="of every split that is held out"
+    )
+    parser.add_argument("--steps", type=int, default=32, help="actions in an episode")
+    parser.add_argument("--workers", type=int, default=os.cpu_count())
+    parser.set_defaults(command=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    from whale_ros.actions.space import ActionSpace
+    from whale_ros.sim.collect import collect
+    from whale_ros.world_model.config import TokenizerConfig
+
+    collect(
+        options.data,
+        options.episodes,
+        options.held_out_episodes,
+        options.steps,
+        TokenizerConfig().resolution,
+        options.workers,
+        ActionSpace(),
+    )
+    print(f"episodes and their manifest are in {options.data}")
