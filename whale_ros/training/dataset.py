@@ -10,7 +10,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from whale_ros.actions.space import ActionSpace
-from whale_ros.data.episodes import EpisodeInfo, load_episode, read_manifest
+from whale_ros.data.episodes import EpisodeInfo, load_episode, manifest_hash, read_manifest
 from whale_ros.world_model.frames import to_float
 
 
@@ -21,6 +21,7 @@ class EpisodeSet:
         """Raises ValueError if the split is empty or its episodes differ in length."""
         self.action_space: ActionSpace
         self.action_space, infos = read_manifest(folder)
+        self.manifest_sha256 = manifest_hash(folder)
         self.infos: list[EpisodeInfo] = [info for info in infos if info.split == split]
         if not self.infos:
             raise ValueError(f"{folder} has no {split} episodes")
@@ -29,6 +30,8 @@ class EpisodeSet:
             raise ValueError(f"the {split} episodes of {folder} differ in length")
         self.frames = torch.from_numpy(np.stack([e.frames for e in loaded]))  # (E, T+1, R, R, 3)
         self.actions = torch.from_numpy(np.stack([e.actions for e in loaded]))  # (E, T, 7)
+        # (E, T+1, 3) in the base frame [m]
+        self.hand_position = torch.from_numpy(np.stack([e.hand_position for e in loaded]))
 
     def __len__(self) -> int:
         return len(self.infos)
