@@ -74,20 +74,24 @@ def retrace_naively(
                 window = rollout.actions[row, t - k : t + 1].numpy()
                 if holds_gripper_switch(window):
                     continue
+                now = seen[row : row + 1, : t + 1], rollout.actions[row : row + 1, :t]
+                z = model.start(*now).z[:, -1]  # z_t, held while retracing
                 kept = seen[row : row + 1, : t - k + 1]  # o_{<= t-k}
                 taken = rollout.actions[row : row + 1, : t - k]  # a_{< t-k}
                 for step in torch.from_numpy(split(compose(window), k + 1)).to(taken):
                     taken = torch.cat([taken, step.view(1, 1, -1)], dim=1)
-                    output = _next_frame(model, kept, taken)
+                    output = _next_frame(model, kept, taken, z)
                     kept = torch.cat([kept, output.latent.unsqueeze(1)], dim=1)
                 distance = feature_distance(output.features[0], rollout.features[row, frame])
                 apart[row, frame, column] = distance
     return Retracing(apart.nanmean(dim=2), rollout.entropy, ~apart.isnan())
 
 
-def _next_frame(model: WhaleST, latents: Tensor, actions: Tensor) -> StepOutput:
-    """The frame after latents (1, T, N, C) under actions (1, T, 7), without any cache."""
-    state = model.start(latents, actions[:, :-1])
+def _next_frame(
+    model: WhaleST, latents: Tensor, actions: Tensor, z: Tensor | None = None
+) -> StepOutput:
+    """The frame after latents (1, T, N, C) under actions (1, T, 7), all computed anew."""
+    state = model.start(latents, actions[:, :-1], z)
     return model.step(state, actions[:, -1])[1]
 
 

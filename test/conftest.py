@@ -20,8 +20,13 @@ hypothesis.settings.load_profile("whale")
 
 @pytest.fixture(scope="session")
 def small_config():
-    """As small as every part allows; a history of 6 frames and 8 imagined ones, as shipped."""
-    from whale_ros.world_model.config import DynamicsConfig, TokenizerConfig, WhaleConfig
+    """As small as every part allows; its windows slide within 6 frames and 8 imagined ones."""
+    from whale_ros.world_model.config import (
+        BehaviorConfig,
+        DynamicsConfig,
+        TokenizerConfig,
+        WhaleConfig,
+    )
 
     return WhaleConfig(
         name="small",
@@ -29,7 +34,8 @@ def small_config():
             resolution=32, channels=(8, 8, 8), width=16, layers=1, heads=2, code_dim=3,
             code_levels=5,
         ),
-        dynamics=DynamicsConfig(width=16, layers=2, heads=2, window=14),
+        behavior=BehaviorConfig(width=8, layers=1, heads=2, window=10, z_dim=4),
+        dynamics=DynamicsConfig(width=16, layers=2, heads=2, window=8),
     )  # fmt: skip
 
 

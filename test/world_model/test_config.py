@@ -1,10 +1,14 @@
 """Configurations: read back what was written, refuse what nobody knows."""
 
 import json
+from dataclasses import replace
 
 import pytest
+import torch
 
-from whale_ros.world_model.config import DynamicsConfig, TokenizerConfig, WhaleConfig
+from whale_ros.actions.space import ActionSpace
+from whale_ros.world_model.config import DynamicsConfig, TokenizerConfig, WhaleConfig, shipped
+from whale_ros.world_model.whale_st import WhaleST
 
 
 def test_a_configuration_survives_json(small_config):
@@ -12,7 +16,7 @@ def test_a_configuration_survives_json(small_config):
     assert small_config != WhaleConfig()
 
 
-@pytest.mark.parametrize("section", [None, "tokenizer", "dynamics"])
+@pytest.mark.parametrize("section", [None, "tokenizer", "behavior", "dynamics"])
 def test_an_unknown_key_is_refused_by_name(section):
     values = WhaleConfig().to_dict()
     (values[section] if section else values)["colour"] = 1
@@ -21,7 +25,7 @@ def test_an_unknown_key_is_refused_by_name(section):
 
 
 @pytest.mark.parametrize(
-    ("section", "key"), [(None, "dynamics"), ("tokenizer", "channels"), ("dynamics", "window")]
+    ("section", "key"), [(None, "dynamics"), ("tokenizer", "channels"), ("behavior", "z_dim")]
 )
 def test_a_missing_key_is_refused_by_name(section, key):
     values = WhaleConfig().to_dict()
@@ -40,3 +44,49 @@ def test_the_grid_is_what_the_convolutions_leave():
     config = TokenizerConfig(resolution=64, channels=(8, 8))
     assert (config.grid, config.tokens) == (8, 64)
     assert DynamicsConfig().width % DynamicsConfig().heads == 0
+
+
+@pytest.mark.parametrize("path", shipped(), ids=lambda path: path.stem)
+def test_a_shipped_configuration_is_named_like_its_file(path):
+    assert WhaleConfig.from_yaml(path) == WhaleConfig.named(path.stem)
+    assert WhaleConfig.named(path.stem).name == path.stem
+
+
+def test_the_default_is_tiny_and_whale_x_has_the_paper_s_414_million_parameters():
+    assert WhaleConfig.named("tiny") == WhaleConfig()
+    with torch.device("meta"):
+        model = WhaleST(WhaleConfig.named("whale_x"), ActionSpace())
+    assert sum(p.numel() for p in model.parameters()) == pytest.approx(414e6, rel=0.02)
+
+
+def test_an_unknown_name_is_refused_with_the_known_ones():
+    with pytest.raises(ValueError, match="'huge'.*tiny.*whale_x"):
+        WhaleConfig.named("huge")
+
+
+@pytest.mark.parametrize("text", ["name: [", "name: tiny", "- 1", ""])
+def test_a_file_that_is_no_configuration_is_refused_by_name(tmp_path, text):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match="mine.yaml"):
+        WhaleConfig.from_yaml(path)
+
+
+def test_sizes_that_do_not_go_together_are_refused():
+    with pytest.raises(ValueError, match="resolution of 100.*multiple of 16"):
+        TokenizerConfig(resolution=100)
+    with pytest.raises(ValueError, match="width of 100 gives no 16 heads"):
+        DynamicsConfig(width=100, heads=16)
+
+
+@pytest.mark.parametrize("resolution", [64, 128, 256])
+@torch.inference_mode()
+def test_every_resolution_comes_back_as_it_went_in(small_config, resolution):
+    tokenizer = replace(small_config.tokenizer, resolution=resolution)
+    model = WhaleST(replace(small_config, tokenizer=tokenizer), ActionSpace()).eval()
+    frames = torch.rand(1, 2, 3, resolution, resolution)
+    codes = model.encode(frames)
+    assert codes.shape == (1, 2, (resolution // 16) ** 2, 3)
+    _, output = model.step(model.start(codes, torch.zeros(1, 1, 7)), torch.zeros(1, 7))
+    picture = model.decode(output.latent, frames[:, -1])
+    assert picture.shape == (1, 3, resolution, resolution)

@@ -9,11 +9,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from whale_ros.world_model.config import DynamicsConfig
 from whale_ros.world_model.whale_st import State
 
-lengths = st.integers(1, 6)
+lengths = st.integers(1, 12)
 batches = st.integers(1, 3)
 seeds = st.integers(0, 10_000)
+sizes = st.sampled_from([(8, 1, 1), (16, 3, 2), (24, 2, 4)])  # width, layers, heads
 
 
 def draw(model, batch, frames, seed, actions=None):
@@ -27,18 +29,21 @@ def draw(model, batch, frames, seed, actions=None):
     return latents, (2 * torch.rand(batch, count, 7, generator=generator) - 1) * scale
 
 
-def plain_step(model, latents, actions):
-    """Slow reference: logits (B, N, C, levels) of the next frame, without a cache."""
-    window = model.config.dynamics.window
-    latents, actions = latents[:, -window:], actions[:, -window:]
-    return model.dynamics(latents, model.normalised(actions))[0][:, -1]
+def plain_step(model, latents, actions, z=None):
+    """Slow reference: logits (B, N, C, levels) of the next frame, all recomputed, no cache."""
+    taken = model.normalised(actions)
+    if z is None:
+        z = model.behavior.infer(latents, taken[:, :-1])
+    else:
+        z = z.unsqueeze(1).expand(-1, latents.shape[1], -1)
+    return model.dynamics(latents, taken, z)[0][:, -1]
 
 
-def assert_imagines_like_the_reference(model, state, latents, actions):
+def assert_imagines_like_the_reference(model, state, latents, actions, z=None):
     """Go on from `state` with actions, comparing each imagined frame with the uncached one."""
     past = latents.shape[1] - 1
     for t in range(past, actions.shape[1]):
-        logits = plain_step(model, latents, actions[:, : t + 1])
+        logits = plain_step(model, latents, actions[:, : t + 1], z)
         state, output = model.step(state, actions[:, t])
         probability = logits.softmax(-1)
         values = model.tokenizer.values(torch.arange(model.dynamics.levels))
@@ -53,27 +58,52 @@ def assert_imagines_like_the_reference(model, state, latents, actions):
         latents = torch.cat([latents, output.latent.unsqueeze(1)], dim=1)
 
 
-@settings(max_examples=20)
-@given(batches, lengths, lengths, seeds)
+@settings(max_examples=25)
+@given(batches, lengths, lengths, seeds, st.booleans())
 @torch.inference_mode()
-def test_imagined_frames_are_those_of_the_uncached_network(small_model, batch, past, ahead, seed):
+def test_imagined_frames_are_those_of_the_uncached_network(
+    small_model, batch, past, ahead, seed, held
+):
     latents, actions = draw(small_model, batch, past, seed, past - 1 + ahead)
-    state = small_model.start(latents, actions[:, : past - 1])
-    assert_imagines_like_the_reference(small_model, state, latents, actions)
+    z = torch.randn(batch, 4, generator=torch.Generator().manual_seed(seed)) if held else None
+    state = small_model.start(latents, actions[:, : past - 1], z)
+    assert_imagines_like_the_reference(small_model, state, latents, actions, z)
 
 
 @settings(max_examples=15)
-@given(st.integers(2, 5), st.integers(1, 8), seeds)
+@given(
+    st.sampled_from([(8, 1, 1), (16, 3, 2), (24, 2, 4)]),
+    st.integers(2, 5),
+    st.integers(2, 5),
+    seeds,
+)
 @torch.inference_mode()
-def test_the_window_slides_as_if_older_frames_had_never_been(
-    random_model, small_config, window, ahead, seed
+def test_that_holds_for_every_size_and_window(
+    random_model, small_config, size, window, behavior_window, seed
 ):
-    # With one layer a slot sees nothing beyond the window, so that the reference is exact.
-    dynamics = replace(small_config.dynamics, layers=1, window=window)
-    model = random_model(seed % 3, replace(small_config, dynamics=dynamics))
-    latents, actions = draw(model, 2, 4, seed, 3 + ahead)
+    width, layers, heads = size
+    dynamics = DynamicsConfig(width=width, layers=layers, heads=heads, window=window)
+    behavior = replace(small_config.behavior, layers=2, window=behavior_window)
+    config = replace(small_config, dynamics=dynamics, behavior=behavior)
+    model = random_model(seed % 3, config)
+    latents, actions = draw(model, 2, 4, seed, 3 + 20)
     state = model.start(latents, actions[:, :3])
     assert_imagines_like_the_reference(model, state, latents, actions)
+
+
+@settings(max_examples=10)
+@given(st.integers(1, 12), st.integers(0, 12), seeds)
+@torch.inference_mode()
+def test_a_slot_sees_its_window_and_nothing_older(small_model, past, ahead, seed):
+    window, layers = small_model.dynamics.trunk.window, 2
+    latents, actions = draw(small_model, 1, past + ahead + 1, seed)
+    other, _ = draw(small_model, 1, past + ahead + 1, seed + 1)
+    z = torch.zeros(1, 4)
+    logits = plain_step(small_model, latents[:, :-1], actions, z)
+    reach = layers * (window - 1) + 1  # through its layers a slot hears of these
+    changed = latents.clone()
+    changed[:, : max(0, past + ahead - reach)] = other[:, : max(0, past + ahead - reach)]
+    torch.testing.assert_close(plain_step(small_model, changed[:, :-1], actions, z), logits)
 
 
 @settings(max_examples=15)
@@ -122,8 +152,9 @@ def test_rollouts_that_are_joined_go_on_as_each_alone(small_model, first, second
 
 
 def snapshot(state: State) -> list:
-    tensors = [state.codes, state.actions, *(t for pair in state.cache for t in pair)]
-    return [t.clone() for t in tensors]
+    caches = [cache for cache in (state.dynamics, state.behavior) if cache and cache.buffer]
+    held = [t[:, :, : c.length] for c in caches for pair in c.buffer.layers for t in pair]
+    return [t.clone() for t in (state.codes, state.actions, state.z, *held)]
 
 
 @torch.inference_mode()

@@ -21,6 +21,7 @@ from whale_ros.imagination.rollout import Rollout, imagine
 from whale_ros.world_model.frames import to_bytes, to_float
 from whale_ros.world_model.whale_st import State, WhaleST
 
+HISTORY = 6  # observed frames to imagine from
 MAX_HORIZON = 8
 MAX_OFF_GRID = 0.55  # of a step: one image may be lost when two come in a step
 
@@ -63,7 +64,6 @@ class LiveModel:
 
     def __init__(self, model: WhaleST) -> None:
         self.model = model
-        self.history = model.config.dynamics.window - MAX_HORIZON
         self._step_s = model.action_space.step_s
         self._frames: deque[_Frame] = deque()
         self._goal: Tensor | None = None
@@ -82,7 +82,7 @@ class LiveModel:
                 if self._frames and stamp_s < self._frames[-1].stamp_s:
                     self._frames.clear()
                 self._frames.append(_Frame(stamp_s, pictures[i], codes[i]))
-                while stamp_s - self._frames[0].stamp_s > (self.history + 1) * self._step_s:
+                while stamp_s - self._frames[0].stamp_s > (HISTORY + 1) * self._step_s:
                     self._frames.popleft()
 
     def set_goal(self, image: np.ndarray) -> None:
@@ -162,12 +162,12 @@ class LiveModel:
         if not frames:
             raise NotReady("no camera image has arrived yet")
         stamps = np.array([frame.stamp_s for frame in frames])
-        wanted = stamps[-1] - self._step_s * np.arange(self.history - 1, -1, -1)
+        wanted = stamps[-1] - self._step_s * np.arange(HISTORY - 1, -1, -1)
         nearest = np.abs(stamps[:, None] - wanted).argmin(0)
         off = float(np.abs(stamps[nearest] - wanted).max())
-        if off > MAX_OFF_GRID * self._step_s or len(set(nearest)) < self.history:
+        if off > MAX_OFF_GRID * self._step_s or len(set(nearest)) < HISTORY:
             raise NotReady(
-                f"{self.history} images {self._step_s:g} s apart are needed, one of them is "
+                f"{HISTORY} images {self._step_s:g} s apart are needed, one of them is "
                 f"{off:.2f} s from where it should be (start-up, or the camera is too slow)"
             )
         return [frames[i] for i in nearest]

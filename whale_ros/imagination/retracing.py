@@ -26,7 +26,7 @@ LEAST = 1e-6
 
 @dataclass
 class Retracing:
-    """How far to trust B rollouts of H frames; NaN where a frame could not be judged."""
+    """How far to trust B rollouts of H frames; NaN where a frame could not be judged. On CPU."""
 
     disagreement: Tensor  # (B, H), mean over the k that took part
     entropy: Tensor  # (B, H)
@@ -61,7 +61,7 @@ def retrace(model: WorldModel, rollout: Rollout, frames: Sequence[int]) -> Retra
         if usable:
             columns = [K.index(k) for k in usable]
             apart[:, frame, columns] = _disagreements(model, rollout, frame, usable)
-    return Retracing(apart.nanmean(dim=2), rollout.entropy, ~apart.isnan())
+    return Retracing(apart.nanmean(dim=2), rollout.entropy.cpu(), ~apart.isnan())
 
 
 @torch.inference_mode()
@@ -87,16 +87,18 @@ def _disagreements(model: WorldModel, rollout: Rollout, frame: int, ks: list[int
     So all are imagined in max(ks) + 1 steps of growing batches, not one after another.
     """
     last = rollout.actions.shape[1] - rollout.horizon + frame  # index of a_t
-    windows = {k: rollout.actions[:, last - k : last + 1].numpy() for k in ks}
+    actions = rollout.actions.cpu().numpy()
+    windows = {k: actions[:, last - k : last + 1] for k in ks}
     steps = {
         k: torch.from_numpy(split(compose(window), k + 1)[:, 0]).to(rollout.actions)
         for k, window in windows.items()
     }
     under_way: list[int] = []
+    present = model.rewind(rollout.state, rollout.horizon - frame)
     state, output = None, None
     for back in range(max(ks), -1, -1):  # frames between the present of the retracing and t
         if back in ks:
-            beginning = model.rewind(rollout.state, rollout.horizon - frame + back)
+            beginning = model.rewind(present, back, hold_behavior=True)
             state = beginning if state is None else model.join(state, beginning)
             under_way.append(back)
         state, output = model.step(state, torch.cat([steps[k] for k in under_way]))
@@ -104,7 +106,7 @@ def _disagreements(model: WorldModel, rollout: Rollout, frame: int, ks: list[int
     ends = output.features.unflatten(0, (len(under_way), -1))
     distance = feature_distance(ends, rollout.features[:, frame])
     forbidden = torch.from_numpy(np.stack([holds_gripper_switch(windows[k]) for k in under_way]))
-    distance = distance.masked_fill(forbidden, torch.nan)
+    distance = distance.cpu().masked_fill(forbidden, torch.nan)
     return distance[[under_way.index(k) for k in ks]].T
 
 

@@ -1,4 +1,4 @@
-"""The spatio-temporal transformer block that tokenizer and dynamics are built from.
+"""The spatio-temporal transformer that dynamics and behaviour model are built from.
 
 Shapes: B batch, T time, N tokens of a frame, D width, H heads.
 """
@@ -9,8 +9,43 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-KeyValues = tuple[Tensor, Tensor]  # (B*N, H, T, D/H) each, keys after rotation
+from whale_ros.world_model.cache import Cache
+
 Rotation = tuple[Tensor, Tensor]  # cosines and sines, (T, D/H/2) each
+
+
+class SpatioTemporalTransformer(nn.Module):
+    """Blocks of spatial and of causal temporal attention.
+
+    A slot sees the last `window` slots, its own included.
+    """
+
+    def __init__(self, width: int, layers: int, heads: int, window: int) -> None:
+        super().__init__()
+        self.window = window
+        self.head_size = width // heads
+        self.blocks = nn.ModuleList(SpatioTemporalBlock(width, heads) for _ in range(layers))
+
+    def forward(
+        self, x_BTND: Tensor, condition_BTD: Tensor, past: Cache | None = None
+    ) -> tuple[Tensor, Cache | None]:
+        """Without `past` the slots see one another only, and nothing is kept.
+
+        With it, they follow the slots that it holds, and a cache that holds them too is returned.
+        """
+        time = x_BTND.shape[1]
+        first = past.position if past else 0
+        present = past.extended(time) if past else None
+        positions = torch.arange(first, first + time, device=x_BTND.device)
+        rotation = rotary(positions, self.head_size)
+        seen = min(present.length if present else time, self.window - 1 + time)
+        mask = None if time == 1 else band(time, seen, self.window, x_BTND.device)
+        for layer, block in enumerate(self.blocks):
+            x_BTND = block(x_BTND, condition_BTD, rotation, mask, present, layer, seen)
+        return x_BTND, present
+
+    def empty_cache(self) -> Cache:
+        return Cache(keep=2 * self.window)
 
 
 class SpatialBlock(nn.Module):
@@ -48,9 +83,12 @@ class SpatioTemporalBlock(nn.Module):
         x_BTND: Tensor,
         condition_BTD: Tensor,
         rotation: Rotation,
-        past: KeyValues | None = None,
-    ) -> tuple[Tensor, KeyValues]:
-        """Also returns keys and values of past and present, to continue from."""
+        mask: Tensor | None,
+        cache: Cache | None,
+        layer: int,
+        seen: int,
+    ) -> Tensor:
+        """Puts its keys and values into the cache, if there is one, and sees the last `seen`."""
         batch, time, tokens, width = x_BTND.shape
         parts = self.modulation(condition_BTD).unsqueeze(2).chunk(9, dim=-1)
 
@@ -60,12 +98,12 @@ class SpatioTemporalBlock(nn.Module):
 
         x = self.norm(x_BTND) * (1 + parts[3]) + parts[4]
         x = x.transpose(1, 2).reshape(batch * tokens, time, width)
-        x, key_values = self.temporal.causal(x, rotation, past)
+        x = self.temporal.causal(x, rotation, mask, cache, layer, seen)
         x = x.reshape(batch, tokens, time, width).transpose(1, 2)
         x_BTND = x_BTND + (1 + parts[5]) * x
 
         x = self.norm(x_BTND) * (1 + parts[6]) + parts[7]
-        return x_BTND + (1 + parts[8]) * self.mlp(x), key_values
+        return x_BTND + (1 + parts[8]) * self.mlp(x)
 
 
 class Attention(nn.Module):
@@ -86,24 +124,24 @@ class Attention(nn.Module):
         return self._merge(F.scaled_dot_product_attention(query, key, value))
 
     def causal(
-        self, x_BTD: Tensor, rotation: Rotation, past: KeyValues | None
-    ) -> tuple[Tensor, KeyValues]:
+        self,
+        x_BTD: Tensor,
+        rotation: Rotation,
+        mask: Tensor | None,
+        cache: Cache | None,
+        layer: int,
+        seen: int,
+    ) -> Tensor:
         """Each time sees itself and what came before, with rotary positions.
 
         Only differences of positions matter, so the keys of a window that slides stay valid.
         """
         query, key, value = self._project(x_BTD)
         query, key = rotate(query, rotation), rotate(key, rotation)
-        if past is not None:
-            key = torch.cat([past[0], key], dim=2)
-            value = torch.cat([past[1], value], dim=2)
-        length, new = key.shape[2], query.shape[2]
-        mask = None
-        if new > 1:
-            times = torch.arange(length, device=x_BTD.device)
-            mask = times[None, :] <= times[length - new :, None]
+        if cache is not None:
+            key, value = cache.put(layer, key, value, seen)
         attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-        return self._merge(attended), (key, value)
+        return self._merge(attended)
 
     def _project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         batch, length, width = x.shape
@@ -114,6 +152,13 @@ class Attention(nn.Module):
     def _merge(self, x_BHTD: Tensor) -> Tensor:
         batch, heads, length, size = x_BHTD.shape
         return self.out(x_BHTD.transpose(1, 2).reshape(batch, length, heads * size))
+
+
+def band(time: int, seen: int, window: int, device: torch.device) -> Tensor:
+    """Mask (time, seen): which of the last `seen` slots each of the last `time` slots sees."""
+    slots = torch.arange(seen, device=device)
+    own = slots[seen - time :, None]
+    return (slots <= own) & (slots > own - window)
 
 
 def rotary(positions_T: Tensor, size: int) -> Rotation:

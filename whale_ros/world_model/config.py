@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 
 @dataclass(frozen=True)
@@ -16,6 +19,15 @@ class TokenizerConfig:
     code_dim: int = 8  # numbers per token
     code_levels: int = 7  # values each of them can take (odd, so that zero is one of them)
 
+    def __post_init__(self) -> None:
+        _check_heads(self)
+        halved = 2 ** (len(self.channels) + 1)
+        if self.resolution % halved:
+            raise ValueError(
+                f"a resolution of {self.resolution} cannot be halved {len(self.channels) + 1} "
+                f"times; take a multiple of {halved}, or fewer channels"
+            )
+
     @property
     def grid(self) -> int:
         """Tokens along one side: the convolutions and one more patching halve the picture."""
@@ -27,20 +39,54 @@ class TokenizerConfig:
 
 
 @dataclass(frozen=True)
+class BehaviorConfig:
+    width: int = 64
+    layers: int = 2
+    heads: int = 2
+    window: int = 32  # frames that temporal attention sees
+    z_dim: int = 16
+
+    def __post_init__(self) -> None:
+        _check_heads(self)
+
+
+@dataclass(frozen=True)
 class DynamicsConfig:
     width: int = 128
     layers: int = 4
     heads: int = 4
-    window: int = 14  # frames that temporal attention sees, the imagined ones included
+    window: int = 16  # frames that temporal attention sees, the imagined ones included
+    passes: int = 1  # of MaskGIT decoding for a frame
+
+    def __post_init__(self) -> None:
+        _check_heads(self)
 
 
 @dataclass(frozen=True)
 class WhaleConfig:
-    """A whole world model. Behaviour-conditioning will add its own section here."""
+    """A whole world model; the defaults are those of `config/models/tiny.yaml`."""
 
     name: str = "tiny"
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
+    behavior: BehaviorConfig = field(default_factory=BehaviorConfig)
     dynamics: DynamicsConfig = field(default_factory=DynamicsConfig)
+
+    @classmethod
+    def from_yaml(cls, path: Path) -> WhaleConfig:
+        """Raises ValueError naming the file and what is wrong in it."""
+        try:
+            return cls.from_dict(yaml.safe_load(path.read_text()))
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise ValueError(f"{path} is no model configuration: {error}") from error
+
+    @classmethod
+    def named(cls, name: str) -> WhaleConfig:
+        """One of `config/models`. Raises ValueError that lists them."""
+        for path in shipped():
+            if path.stem == name:
+                return cls.from_yaml(path)
+        known = ", ".join(path.stem for path in shipped())
+        raise ValueError(f"no model is called {name!r}; known: {known}, or the path of a YAML file")
 
     def to_dict(self) -> dict:
         return asdict(self)
@@ -48,7 +94,11 @@ class WhaleConfig:
     @classmethod
     def from_dict(cls, values: dict) -> WhaleConfig:
         """Raises ValueError naming unknown or missing sections and fields."""
-        sections: dict[str, Any] = {"tokenizer": TokenizerConfig, "dynamics": DynamicsConfig}
+        sections: dict[str, Any] = {
+            "tokenizer": TokenizerConfig,
+            "behavior": BehaviorConfig,
+            "dynamics": DynamicsConfig,
+        }
         _check_keys("configuration", values, {"name", *sections})
         built = {}
         for name, section in sections.items():
@@ -58,6 +108,20 @@ class WhaleConfig:
                 fields["channels"] = tuple(fields["channels"])
             built[name] = section(**fields)
         return cls(name=values["name"], **built)
+
+
+def _check_heads(config: TokenizerConfig | BehaviorConfig | DynamicsConfig) -> None:
+    if config.width % (2 * config.heads):
+        raise ValueError(f"a width of {config.width} gives no {config.heads} heads of even size")
+
+
+def shipped() -> list[Path]:
+    """The files of `config/models`, in the source tree or where ROS installs them."""
+    above = Path(__file__).parents[2:]
+    for root in [above[0], *(folder / "share" / "whale_ros" for folder in above)]:
+        if files := sorted((root / "config" / "models").glob("*.yaml")):
+            return files
+    raise ValueError("config/models is not where whale_ros is installed; install it again")
 
 
 def _check_keys(name: str, values: object, expected: set[str]) -> None:

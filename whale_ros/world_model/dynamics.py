@@ -9,17 +9,25 @@ keys and values can be cached as they are.
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from whale_ros.actions.space import DIM
-from whale_ros.world_model.blocks import KeyValues, SpatioTemporalBlock, mlp, rotary
-from whale_ros.world_model.config import DynamicsConfig, TokenizerConfig
+from whale_ros.world_model.blocks import SpatioTemporalTransformer, mlp
+from whale_ros.world_model.cache import Cache
+from whale_ros.world_model.config import BehaviorConfig, DynamicsConfig, TokenizerConfig
+
+NO_BEHAVIOR_SHARE = 0.2  # of the training sequences, so that the network can do without z
+HELD_BEHAVIOR_SHARE = 0.5  # of the others: z stays as it was at some frame, as in retracing
 
 
 class Dynamics(nn.Module):
-    def __init__(self, config: DynamicsConfig, tokenizer: TokenizerConfig) -> None:
+    def __init__(
+        self, config: DynamicsConfig, tokenizer: TokenizerConfig, behavior: BehaviorConfig
+    ) -> None:
         super().__init__()
         self.config = config
         self.levels = tokenizer.code_levels
@@ -29,11 +37,10 @@ class Dynamics(nn.Module):
         self.embed_known = nn.Linear(self.code_dim * (self.levels + 1), width, bias=False)
         self.unknown = nn.Parameter(0.02 * torch.randn(width))
         self.position = nn.Parameter(0.02 * torch.randn(tokenizer.tokens, width))
-        # Behaviour-conditioning will add its z to this embedding.
         self.embed_action = nn.Sequential(nn.Linear(DIM, width), mlp(width), nn.SiLU())
-        self.blocks = nn.ModuleList(
-            SpatioTemporalBlock(width, config.heads) for _ in range(config.layers)
-        )
+        self.embed_behavior = nn.Linear(behavior.z_dim, width)
+        self.no_behavior = nn.Parameter(torch.zeros(behavior.z_dim))  # in place of a z
+        self.trunk = SpatioTemporalTransformer(width, config.layers, config.heads, config.window)
         self.head = nn.Sequential(
             nn.LayerNorm(width), nn.Linear(width, self.code_dim * self.levels)
         )
@@ -42,19 +49,19 @@ class Dynamics(nn.Module):
         self,
         codes: Tensor,
         actions: Tensor,
+        z: Tensor,
         known: Tensor | None = None,
         is_known: Tensor | None = None,
-        past: list[KeyValues] | None = None,
-        position: int | None = None,
-    ) -> tuple[Tensor, list[KeyValues]]:
+        past: Cache | None = None,
+    ) -> tuple[Tensor, Cache | None]:
         """Logits of the next frames' codes.
 
         codes: (B, T, N, C) long, tokens of T successive frames.
         actions: (B, T, 7) float, normalised; action t begins at frame t.
+        z: (B, T, Z) float, the behaviour as it seems at each frame.
         known, is_known: (B, T, N, C) long and (B, T, N) bool, tokens of frames t+1 known so far.
-        past: keys and values of earlier slots, one entry a layer.
-        position: how many slots came before these; by default as many as `past` holds.
-        Returns logits (B, T, N, C, levels), and keys and values with these slots appended.
+        past: earlier slots; without it the cache that is returned is None.
+        Returns logits (B, T, N, C, levels), and a cache with these slots appended.
         """
         x = self._embedded(codes, self.embed) + self.position
         if known is None or is_known is None:
@@ -62,35 +69,50 @@ class Dynamics(nn.Module):
         else:
             told = self._embedded(known, self.embed_known)
             x = x + torch.where(is_known.unsqueeze(-1), told, self.unknown)
-        condition = self.embed_action(actions)
-        if position is None:
-            position = past[0][0].shape[2] if past else 0
-        positions = torch.arange(position, position + codes.shape[1], device=codes.device)
-        rotation = rotary(positions, self.config.width // self.config.heads)
-        key_values = []
-        for layer, block in enumerate(self.blocks):
-            x, present = block(x, condition, rotation, None if past is None else past[layer])
-            key_values.append(present)
-        logits = self.head(x).unflatten(-1, (self.code_dim, self.levels))
-        return logits, key_values
+        condition = self.embed_action(actions) + self.embed_behavior(z)
+        x, cache = self.trunk(x, condition, past)
+        return self.head(x).unflatten(-1, (self.code_dim, self.levels)), cache
+
+    def decode(
+        self, codes: Tensor, actions: Tensor, z: Tensor, past: Cache
+    ) -> tuple[Tensor, Cache]:
+        """Logits (B, N, C, levels) of the next frame, greedily in `passes` passes.
+
+        codes (B, 1, N, C), actions (B, 1, 7), z (B, 1, Z): the newest slot. Each pass is told the
+        tokens that the ones before were surest of, more of them each time by MaskGIT's cosine
+        schedule; a token's logits are those of the pass in which it was decided.
+        """
+        logits, cache = self.forward(codes, actions, z, past=past)
+        assert cache is not None
+        tokens = codes.shape[2]
+        is_known = torch.zeros(codes.shape[:3], dtype=torch.bool, device=codes.device)
+        for done in range(1, self.config.passes):
+            count = tokens - int(tokens * math.cos(math.pi / 2 * done / self.config.passes))
+            sure = logits.log_softmax(-1).amax(-1).mean(-1).masked_fill(is_known, torch.inf)
+            is_known = is_known.scatter(2, sure.topk(count).indices, True)
+            refined, _ = self.forward(codes, actions, z, logits.argmax(-1), is_known, past)
+            logits = torch.where(is_known[..., None, None], logits, refined)
+        return logits[:, 0], cache
 
     def loss(
-        self, codes: Tensor, actions: Tensor, generator: torch.Generator
+        self, codes: Tensor, actions: Tensor, z: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Cross-entropy on the tokens that are not given, for sequences of T frames.
 
-        codes: (B, T, N, C) long; actions: (B, T-1, 7) float, normalised. Half of the sequences
-        are predicted from nothing, the others with up to half of each frame known. A part of
-        the context is corrupted, because at run time it is imagined.
+        codes: (B, T, N, C) long; actions: (B, T-1, 7) float, normalised; z: (B, T, Z) float, of
+        the behaviour model. Half of the sequences are predicted from nothing, the others with up
+        to half of each frame known. A part of the context is corrupted, because at run time it
+        is imagined.
         """
         context, target = codes[:, :-1], codes[:, 1:]
+        z = self._varied(z[:, :-1], generator)
         context = corrupt(context, self.levels, generator)
         batch, time, tokens, _ = target.shape
         share = 0.5 * torch.rand(batch, time, 1, generator=generator)
         share = share * (torch.rand(batch, 1, 1, generator=generator) < 0.5)
         is_known = torch.rand(batch, time, tokens, generator=generator) < share
         is_known = is_known.to(codes.device)
-        logits, _ = self.forward(context, actions, target, is_known)
+        logits, _ = self.forward(context, actions, z, target, is_known)
         error = F.cross_entropy(logits.flatten(0, -2), target.flatten(), reduction="none")
         error = error.view(target.shape).mean(-1)
         loss = error[~is_known].mean()
@@ -99,6 +121,17 @@ class Dynamics(nn.Module):
             right = (logits.argmax(-1) == target).float().mean(-1)
             metrics = {"accuracy_changed": right[changed].mean()}
         return loss, metrics
+
+    def _varied(self, z: Tensor, generator: torch.Generator) -> Tensor:
+        """Withhold z (B, T, Z) from some sequences, and hold it still in others."""
+        batch, time, _ = z.shape
+        dice = torch.rand(batch, 2, generator=generator)
+        since = torch.randint(time, (batch, 1), generator=generator)
+        since = torch.where(dice[:, :1] < HELD_BEHAVIOR_SHARE, since, time)
+        frame = torch.arange(time).expand(batch, time).minimum(since).to(z.device)
+        z = z.gather(1, frame.unsqueeze(-1).expand_as(z))
+        without = (dice[:, 1] < NO_BEHAVIOR_SHARE).to(z.device)
+        return torch.where(without[:, None, None], self.no_behavior, z)
 
     def _embedded(self, codes: Tensor, layer: nn.Linear) -> Tensor:
         """A linear layer of codes both as numbers, which are ordered, and one-hot.
@@ -117,10 +150,11 @@ class Dynamics(nn.Module):
 
 def corrupt(codes: Tensor, levels: int, generator: torch.Generator) -> Tensor:
     """Move some codes (B, ...) by a level and replace a few; at rates drawn per sequence."""
-    shape = codes.shape
+    shape, device = codes.shape, codes.device
     rate = torch.rand(shape[0], *[1] * (len(shape) - 1), generator=generator)
     dice = torch.rand(shape, generator=generator)
-    moved = codes.cpu() + torch.randint(0, 2, shape, generator=generator) * 2 - 1
+    by = torch.randint(0, 2, shape, generator=generator) * 2 - 1
     random = torch.randint(0, levels, shape, generator=generator)
-    result = torch.where(dice < 0.15 * rate, moved.clamp(0, levels - 1), codes.cpu())
-    return torch.where(dice > 1 - 0.03 * rate, random, result).to(codes.device)
+    moved = (codes + by.to(device)).clamp(0, levels - 1)
+    result = torch.where((dice < 0.15 * rate).to(device), moved, codes)
+    return torch.where((dice > 1 - 0.03 * rate).to(device), random.to(device), result)

@@ -29,8 +29,12 @@ class WorldModel(Protocol):
     def step(self, state: Any, action: Tensor) -> tuple[Any, StepOutput]:
         """Imagine the next frame, given actions (B, 7) in physical units."""
 
-    def rewind(self, state: Any, steps: int) -> Any:
-        """The state as it was `steps` frames ago."""
+    def rewind(self, state: Any, steps: int, hold_behavior: bool = False) -> Any:
+        """The state as it was `steps` frames ago.
+
+        hold_behavior: what a model may infer of the policy at work stays as it is in `state`,
+        because retracing-actions look like another policy.
+        """
 
     def fork(self, state: Any, index: Tensor) -> Any:
         """A state of rollouts `index` (B',), repeats allowed."""

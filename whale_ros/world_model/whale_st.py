@@ -1,4 +1,4 @@
-"""Whale-ST: tokenizer and dynamics joined into a world model."""
+"""Whale-ST: tokenizer, behaviour model and dynamics joined into a world model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from whale_ros.actions.space import ActionSpace
-from whale_ros.world_model.blocks import KeyValues
+from whale_ros.world_model.behavior import BehaviorModel
+from whale_ros.world_model.cache import Cache
 from whale_ros.world_model.config import WhaleConfig
 from whale_ros.world_model.dynamics import Dynamics
 from whale_ros.world_model.familiarity import Familiarity
@@ -18,13 +19,15 @@ from whale_ros.world_model.interface import StepOutput
 from whale_ros.world_model.tokenizer import Tokenizer
 
 
-@dataclass
+@dataclass(frozen=True)
 class State:
-    """T frames of B rollouts, observed or imagined, and all but the newest in the cache."""
+    """T frames of B rollouts, observed or imagined."""
 
     codes: Tensor  # (B, T, N, C) long
     actions: Tensor  # (B, T-1, 7) float, physical units
-    cache: list[KeyValues]  # one entry a layer, of the last of the T-1 slots
+    z: Tensor  # (B, T, Z) float, the behaviour as it seems at each frame
+    dynamics: Cache  # of all frames but the newest
+    behavior: Cache | None  # of all frames; None where z is held as it is
 
 
 class WhaleST(nn.Module):
@@ -38,7 +41,8 @@ class WhaleST(nn.Module):
         self.config = config
         self.action_space = action_space
         self.tokenizer = Tokenizer(config.tokenizer)
-        self.dynamics = Dynamics(config.dynamics, config.tokenizer)
+        self.behavior = BehaviorModel(config.behavior, config.tokenizer)
+        self.dynamics = Dynamics(config.dynamics, config.tokenizer, config.behavior)
         self.familiarity = Familiarity()
         scale, offset = _normalisation(action_space)
         self.register_buffer("action_scale", scale, persistent=False)
@@ -47,9 +51,10 @@ class WhaleST(nn.Module):
     def encode(self, frames: Tensor) -> Tensor:
         return self.tokenizer.encode(frames)
 
-    def start(self, latents: Tensor, actions: Tensor) -> State:
-        """latents: (B, T, N, C) long; actions: (B, T-1, 7). T >= 1; only the last `window` count.
+    def start(self, latents: Tensor, actions: Tensor, z: Tensor | None = None) -> State:
+        """latents: (B, T, N, C) long; actions: (B, T-1, 7); z: (B, Z).
 
+        With z, that is the behaviour all along; without, it is inferred anew after every frame.
         Raises ValueError if their lengths do not fit together.
         """
         if latents.shape[1] != actions.shape[1] + 1:
@@ -57,29 +62,35 @@ class WhaleST(nn.Module):
                 f"{latents.shape[1]} frames need {latents.shape[1] - 1} actions between them, "
                 f"got {actions.shape[1]}"
             )
-        keep = self.config.dynamics.window
-        latents, actions = latents[:, -keep:], actions[:, max(0, actions.shape[1] - keep + 1) :]
-        if actions.shape[1] == 0:
-            return State(latents, actions, [])
-        _, cache = self.dynamics(latents[:, :-1], self.normalised(actions))
-        return State(latents, actions, cache)
+        taken = self.normalised(actions)
+        behavior = None
+        if z is None:
+            empty = self.behavior.trunk.empty_cache()
+            every_z, behavior = self.behavior.follow(latents, taken, empty)
+        else:
+            every_z = z.unsqueeze(1).expand(-1, latents.shape[1], -1)
+        cache = self.dynamics.trunk.empty_cache()
+        if actions.shape[1]:
+            _, present = self.dynamics(latents[:, :-1], taken, every_z[:, :-1], past=cache)
+            cache = present
+        return State(latents, actions, every_z, cache, behavior)
 
     def step(self, state: State, action: Tensor) -> tuple[State, StepOutput]:
-        """Greedy decoding, all tokens of the frame in one pass."""
-        logits, cache = self.dynamics(
-            state.codes[:, -1:],
-            self.normalised(action).unsqueeze(1),
-            past=state.cache or None,
-            position=state.actions.shape[1],
+        """Greedy decoding; action: (B, 7) in physical units."""
+        taken = self.normalised(action).unsqueeze(1)
+        logits, cache = self.dynamics.decode(
+            state.codes[:, -1:], taken, state.z[:, -1:], state.dynamics
         )
-        keep = self.config.dynamics.window - 1
-        cache = [(keys[:, :, -keep:], values[:, :, -keep:]) for keys, values in cache]
-        logits = logits[:, 0]
         codes = logits.argmax(-1)
+        z, behavior = state.z[:, -1:], None
+        if state.behavior is not None:
+            z, behavior = self.behavior.follow(codes.unsqueeze(1), taken, state.behavior)
         after = State(
             torch.cat([state.codes, codes.unsqueeze(1)], dim=1),
             torch.cat([state.actions, action.unsqueeze(1)], dim=1),
+            torch.cat([state.z, z], dim=1),
             cache,
+            behavior,
         )
         log_probability = logits.log_softmax(-1)
         probability = log_probability.exp()
@@ -91,32 +102,46 @@ class WhaleST(nn.Module):
             entropy=entropy / math.log(self.dynamics.levels),
         )
 
-    def rewind(self, state: State, steps: int) -> State:
-        """Raises ValueError if fewer than one frame would be left in the cache's window."""
-        if steps == 0:
-            return state
-        left = len(state.cache) and state.cache[0][0].shape[2] - steps
-        if left < 0 or steps >= state.codes.shape[1]:
+    def rewind(self, state: State, steps: int, hold_behavior: bool = False) -> State:
+        """Raises ValueError if there are not so many steps, or their past is forgotten.
+
+        hold_behavior: from here on the behaviour stays what it seems to be in `state`.
+        """
+        if not 0 <= steps < state.codes.shape[1]:
             raise ValueError(f"cannot rewind {steps} of {state.codes.shape[1]} frames")
-        cache = [(keys[:, :, :left], values[:, :, :left]) for keys, values in state.cache]
-        return State(state.codes[:, :-steps], state.actions[:, :-steps], cache if left else [])
+        left = state.codes.shape[1] - steps
+        z, behavior = state.z[:, :left], state.behavior
+        if hold_behavior:
+            z, behavior = state.z[:, -1:].expand(-1, left, -1), None
+        elif behavior is not None:
+            behavior = behavior.rewound(steps, self.behavior.trunk.window)
+        cache = state.dynamics.rewound(steps, self.dynamics.trunk.window)
+        return State(state.codes[:, :left], state.actions[:, : left - 1], z, cache, behavior)
 
     def fork(self, state: State, index: Tensor) -> State:
         tokens = self.config.tokenizer.tokens
-        rows = (index.unsqueeze(1) * tokens + torch.arange(tokens, device=index.device)).flatten()
-        cache = [(keys[rows], values[rows]) for keys, values in state.cache]
-        return State(state.codes[index], state.actions[index], cache)
+        behavior = state.behavior and state.behavior.rows(_rows(index, 1 + tokens))
+        cache = state.dynamics.rows(_rows(index, tokens))
+        return State(state.codes[index], state.actions[index], state.z[index], cache, behavior)
 
     def join(self, first: State, second: State) -> State:
-        """Raises RuntimeError if the two differ in length."""
-        cache = [
-            (torch.cat([a[0], b[0]]), torch.cat([a[1], b[1]]))
-            for a, b in zip(first.cache, second.cache, strict=True)
-        ]
+        """Raises ValueError if they differ in length, or the behaviour is held in one only."""
+        if first.codes.shape[1] != second.codes.shape[1]:
+            raise ValueError(
+                f"rollouts of {first.codes.shape[1]} and of {second.codes.shape[1]} frames "
+                "cannot be joined"
+            )
+        if (first.behavior is None) != (second.behavior is None):
+            raise ValueError("rollouts of held and of inferred behaviour cannot be joined")
+        behavior = None
+        if first.behavior and second.behavior:
+            behavior = first.behavior.joined(second.behavior)
         return State(
             torch.cat([first.codes, second.codes]),
             torch.cat([first.actions, second.actions]),
-            cache,
+            torch.cat([first.z, second.z]),
+            first.dynamics.joined(second.dynamics),
+            behavior,
         )
 
     def decode(self, latents: Tensor, reference: Tensor) -> Tensor:
@@ -133,6 +158,11 @@ class WhaleST(nn.Module):
     def normalised(self, actions: Tensor) -> Tensor:
         """Actions (..., 7) as the dynamics takes them."""
         return actions * self.action_scale + self.action_offset
+
+
+def _rows(index: Tensor, tokens: int) -> Tensor:
+    """Where in a cache the tokens of these rollouts are."""
+    return (tokens * index.unsqueeze(1) + torch.arange(tokens, device=index.device)).flatten()
 
 
 def _normalisation(space: ActionSpace) -> tuple[Tensor, Tensor]:
