@@ -1,24 +1,28 @@
 """Thresholds are bounds that nominal data stays under."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
 
-from whale_ros.evaluation.prediction import HORIZON, foretell, held_out_windows
+from whale_ros.evaluation.prediction import foretell
 from whale_ros.evaluation.thresholds import (
     CANDIDATE_QUANTILE,
     LIVE_QUANTILE,
     UNFAMILIARITY_MARGIN,
     measure_thresholds,
 )
+from whale_ros.evaluation.windows import held_out_windows
+from whale_ros.imagination.live import HISTORY, MAX_HORIZON
 from whale_ros.imagination.retracing import retrace
 
 
 @torch.inference_mode()
 def test_thresholds_are_quantiles_over_held_out_windows(small_model, held_out):
-    (window,) = held_out_windows(held_out, 6)
+    (window,) = held_out_windows(held_out, HISTORY, MAX_HORIZON)
     rollout = foretell(small_model, window, window.actions)
-    candidate = retrace(small_model, rollout, (HORIZON - 1,)).uncertainty
+    candidate = retrace(small_model, rollout, (MAX_HORIZON - 1,)).uncertainty
     live = retrace(small_model, foretell(small_model, window, window.actions[:, :1]), (0,))
     unfamiliarity = small_model.familiarity(window.future_frames).flatten()
 
@@ -34,27 +38,19 @@ def test_thresholds_are_quantiles_over_held_out_windows(small_model, held_out):
     )
 
 
+def switching(held_out, episodes: slice):
+    """With the gripper switched at every step of some episodes."""
+    data = copy.copy(held_out)
+    data.actions = held_out.actions.clone()
+    data.actions[episodes, :, 6] = torch.arange(data.actions.shape[1]) % 2
+    return data
+
+
 def test_windows_that_could_not_be_judged_do_not_count(small_model, held_out):
-    class Switching:
-        frames, actions = held_out.frames, held_out.actions.clone()
-
-        def __len__(self):
-            return len(held_out)
-
-    data = Switching()
-    data.actions[0, :, 6] = torch.arange(data.actions.shape[1]) % 2  # one episode
-    found = measure_thresholds(small_model, data)
+    found = measure_thresholds(small_model, switching(held_out, slice(0, 1)))
     assert all(np.isfinite(value) and value > 0 for value in found.__dict__.values())
 
 
 def test_without_any_window_that_can_be_judged_there_is_no_threshold(small_model, held_out):
-    class Switching:
-        frames, actions = held_out.frames, held_out.actions.clone()
-
-        def __len__(self):
-            return len(held_out)
-
-    data = Switching()
-    data.actions[:, :, 6] = torch.arange(data.actions.shape[1]) % 2
     with pytest.raises(ValueError, match="gripper"):
-        measure_thresholds(small_model, data)
+        measure_thresholds(small_model, switching(held_out, slice(None)))

@@ -1,113 +1,233 @@
-"""Prediction quality on held-out episodes, beside what copying the last frame would give."""
+"""How well a world model foretells held-out episodes, beside what is easier or impossible to beat.
+
+Each number is given for these ways to foretell a frame:
+    model     imagined by the model
+    shuffled  imagined by the model under the actions of another episode
+    copy      the last observed frame
+    ceiling   the real frame, through the tokenizer and back
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from skimage.metrics import structural_similarity
 from torch import Tensor
 
+from whale_ros.evaluation.bootstrap import interval
+from whale_ros.evaluation.hand_probe import HandProbe
+from whale_ros.evaluation.lpips import Lpips
+from whale_ros.evaluation.windows import Window, held_out_windows
+from whale_ros.imagination.live import HISTORY
 from whale_ros.imagination.retracing import feature_distance
 from whale_ros.imagination.rollout import Rollout, imagine
 from whale_ros.training.dataset import EpisodeSet
-from whale_ros.world_model.frames import to_float
 from whale_ros.world_model.whale_st import WhaleST
 
-HORIZON = 8
-REPORTED_STEPS = (1, 4, 8)
-STRIDE = 5  # frames between the starts of two windows of an episode
+HORIZON = 15
+REPORTED_STEPS = (1, 4, 8, 15)
+HEADLINE_STEP = 8
 MOVING = 0.05  # a pixel moves if a channel differs by more than this from the last observed frame
-BATCH = 60
+WAYS = ("model", "shuffled", "copy", "ceiling")
+
+Table = dict[str, dict[str, float]]  # way, step
 
 
 @dataclass
-class Window:
-    """B pieces of held-out episodes: T observed frames, then H that are to be foretold."""
+class Foretold:
+    """B x H frames, and their tokens as numbers."""
 
-    past_frames: Tensor  # (B, T, 3, R, R)
-    past_actions: Tensor  # (B, T-1, 7)
-    actions: Tensor  # (B, H, 7)
-    future_frames: Tensor  # (B, H, 3, R, R)
-    episodes: Tensor  # (B,) index of the episode
-
-
-def held_out_windows(data: EpisodeSet, history: int) -> Iterator[Window]:
-    """All windows of HORIZON steps after `history` frames, in batches.
-
-    Raises ValueError if the episodes are too short for any.
-    """
-    length = history + HORIZON
-    if data.frames.shape[1] < length:
-        raise ValueError(
-            f"the episodes have {data.frames.shape[1]} frames, evaluation needs at least {length}"
-        )
-    starts = range(0, data.frames.shape[1] - length + 1, STRIDE)
-    pairs = torch.tensor([(e, s) for e in range(len(data)) for s in starts])
-    for chunk in pairs.split(BATCH):
-        time = chunk[:, 1:] + torch.arange(length)
-        frames = to_float(data.frames[chunk[:, :1], time])
-        actions = data.actions[chunk[:, :1], time[:, :-1]]
-        yield Window(
-            frames[:, :history],
-            actions[:, : history - 1],
-            actions[:, history - 1 :],
-            frames[:, history:],
-            chunk[:, 0],
-        )
+    frames: Tensor  # (B, H, 3, R, R)
+    features: Tensor  # (B, H, N, C)
 
 
 @torch.inference_mode()
-def foretell(model: WhaleST, window: Window, actions: Tensor) -> Rollout:
-    state = model.start(model.encode(window.past_frames), window.past_actions)
+def foretell(model: WhaleST, window: Window, actions: Tensor, z: Tensor | None = None) -> Rollout:
+    state = model.start(model.encode(window.past_frames), window.past_actions, z)
     return imagine(model, state, actions, window.past_actions)
 
 
 @torch.inference_mode()
-def evaluate_prediction(model: WhaleST, data: EpisodeSet, seed: int = 0) -> dict:
-    """PSNR in dB at REPORTED_STEPS, over whole frames and over moving pixels.
+def every_way(model: WhaleST, window: Window) -> dict[str, Foretold]:
+    """A window's future, foretold in each of WAYS."""
+    real = window.future_frames
+    imagined = {
+        "model": foretell(model, window, window.actions).latents,
+        "shuffled": foretell(model, window, window.other_actions).latents,
+    }
+    ways = {
+        name: Foretold(model.decode(codes, window.last), model.features(codes))
+        for name, codes in imagined.items()
+    }
+    seen = {"copy": window.last.expand_as(real), "ceiling": ceiling(model, window)}
+    return ways | {
+        name: Foretold(frames, model.features(model.encode(frames)))
+        for name, frames in seen.items()
+    }
 
-    `shuffled` gives the model another window's actions. PSNR is of the mean squared error over
-    all windows, so that windows without motion do not count for infinitely much.
+
+def ceiling(model: WhaleST, window: Window) -> Tensor:
+    """The real future through the tokenizer and back, (B, H, 3, R, R)."""
+    return model.decode(model.encode(window.future_frames), window.last)
+
+
+@torch.inference_mode()
+def evaluate_prediction(
+    model: WhaleST,
+    data: EpisodeSet,
+    seed: int = 0,
+    probe: HandProbe | None = None,
+    lpips: Lpips | None = None,
+) -> dict:
+    """A report of windows of HISTORY observed and HORIZON imagined frames, all in one dictionary.
+
+    PSNR is of the mean squared error over all windows, so that windows without motion do not
+    count for infinitely much; the others are means over windows, but for quantiles of the hand's
+    error. Without a probe or LPIPS there is no entry for them.
     """
-    generator = torch.Generator().manual_seed(seed)
-    sums = {name: torch.zeros(2, HORIZON) for name in ("model", "shuffled", "ceiling", "copy")}
-    pixels = torch.zeros(2, HORIZON)
-    count = 0
-    for window in held_out_windows(data, model.config.dynamics.window - HORIZON):
-        batch = len(window.actions)
-        last = window.past_frames[:, -1:]
+    measured: defaultdict[str, defaultdict[str, list[Tensor]]] = defaultdict(
+        lambda: defaultdict(list)
+    )
+    episodes, moving = [], []
+    steps = torch.tensor(REPORTED_STEPS) - 1
+    windows = held_out_windows(data, HISTORY, HORIZON, model.action_scale.device, seed)
+    for window in windows:
         real = window.future_frames
-        other = window.actions[torch.randperm(batch, generator=generator)]
-        pictures = {
-            "model": model.decode(foretell(model, window, window.actions).latents, last),
-            "shuffled": model.decode(foretell(model, window, other).latents, last),
-            "ceiling": model.decode(model.encode(real), last),
-            "copy": last.expand_as(real),
-        }
-        moving = ((real - last).abs().amax(2, keepdim=True) > MOVING).float()
-        pixels += torch.stack([torch.ones_like(moving).sum((0, 2, 3, 4)), moving.sum((0, 2, 3, 4))])
-        for name, picture in pictures.items():
-            error = (picture - real).square().mean(2, keepdim=True)
-            sums[name] += torch.stack([error.sum((0, 2, 3, 4)), (error * moving).sum((0, 2, 3, 4))])
-        count += batch
-    psnr = {name: -10 * torch.log10(total / pixels) for name, total in sums.items()}
-    return {
-        "windows": count,
+        moves = is_moving(window).float()
+        features = model.features(model.encode(real))
+        episodes.append(window.episodes)
+        moving.append(moves.sum((2, 3)).cpu())
+        for name, way in every_way(model, window).items():
+            error = (way.frames - real).square().mean(2)
+            frames = way.frames[:, steps]
+            numbers = {
+                "error": error.sum((2, 3)),
+                "moving_error": (error * moves).sum((2, 3)),
+                "feature_distance": feature_distance(way.features, features)[:, steps],
+                "ssim": ssim(frames, real[:, steps]),
+            }
+            if lpips:
+                numbers["lpips"] = lpips(
+                    frames.flatten(0, 1), real[:, steps].flatten(0, 1)
+                ).unflatten(0, frames.shape[:2])
+            if probe:
+                numbers["hand"] = _hand_error_cm(probe, frames, window.future_hand[:, steps])
+            for metric, number in numbers.items():
+                measured[metric][name].append(number.cpu())
+        if probe:
+            floor = _hand_error_cm(probe, real[:, steps], window.future_hand[:, steps])
+            measured["hand"]["real frames"].append(floor.cpu())
+
+    together = {
+        metric: {name: torch.cat(numbers) for name, numbers in ways.items()}
+        for metric, ways in measured.items()
+    }
+    return _report(together, torch.cat(episodes), torch.cat(moving), data, seed)
+
+
+def is_moving(window: Window) -> Tensor:
+    """(B, H, R, R) which pixels of the future differ from the last observed frame."""
+    return (window.future_frames - window.last).abs().amax(2) > MOVING
+
+
+def ssim(first: Tensor, second: Tensor) -> Tensor:
+    """Structural similarity (B, H) of pictures (B, H, 3, R, R), as Wang et al. (2004) define it."""
+    pairs = zip(first.flatten(0, 1).cpu().numpy(), second.flatten(0, 1).cpu().numpy(), strict=True)
+    values = [
+        structural_similarity(
+            *pair,
+            channel_axis=0,
+            data_range=1.0,
+            gaussian_weights=True,
+            sigma=1.5,
+            use_sample_covariance=False,
+        )
+        for pair in pairs
+    ]
+    return torch.tensor(np.array(values)).unflatten(0, first.shape[:2])
+
+
+def psnr(error: Tensor) -> Tensor:
+    """In dB, of a mean squared error of pictures in [0, 1]."""
+    return -10 * torch.log10(error)
+
+
+def _hand_error_cm(probe: HandProbe, frames: Tensor, position: Tensor) -> Tensor:
+    """(B, H) from frames (B, H, 3, R, R) and true positions (B, H, 3) [m]."""
+    found = probe(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
+    return 100 * (found - position).norm(dim=-1)
+
+
+def _report(
+    measured: dict[str, dict[str, Tensor]],
+    episodes: Tensor,
+    moving: Tensor,
+    data: EpisodeSet,
+    seed: int,
+) -> dict:
+    steps = [step - 1 for step in REPORTED_STEPS]
+    pixels = data.frames.shape[2] * data.frames.shape[3]
+    whole = {name: psnr(error.mean(0) / pixels) for name, error in measured["error"].items()}
+    moved = {
+        name: psnr(error.sum(0) / moving.sum(0)) for name, error in measured["moving_error"].items()
+    }
+    report: dict = {
+        "split": data.infos[0].split,
+        "windows": len(episodes),
         "episodes": len(data),
+        "observed_frames": HISTORY,
+        "imagined_frames": HORIZON,
         "seed": seed,
-        "psnr_db": _at_reported_steps(psnr, 0),
-        "moving_pixels_psnr_db": _at_reported_steps(psnr, 1),
+        "psnr_db": {name: _at(value[steps], 2) for name, value in whole.items()},
+        "moving_pixels_psnr_db": {name: _at(value[steps], 2) for name, value in moved.items()},
+        "moving_pixels_psnr_db_of_every_step": {
+            name: [round(number, 2) for number in value.tolist()] for name, value in moved.items()
+        },
+        "ssim": _means(measured["ssim"]),
+        "feature_distance": _means(measured["feature_distance"]),
     }
+    if "lpips" in measured:
+        report["lpips"] = _means(measured["lpips"])
+    if "hand" in measured:
+        for name, quantile in (("median", 0.5), ("worst_tenth", 0.9)):
+            report[f"hand_error_cm_{name}"] = {
+                way: _at(error.quantile(quantile, dim=0), 2)
+                for way, error in measured["hand"].items()
+            }
+    report["moving_pixels_gain_db"] = {
+        f"over {other}": _gain(measured["moving_error"], moving, episodes, len(data), other)
+        for other in ("copy", "shuffled")
+    }
+    return report
 
 
-def _at_reported_steps(psnr: dict[str, Tensor], row: int) -> dict:
+def _gain(
+    errors: dict[str, Tensor], moving: Tensor, episodes: Tensor, count: int, other: str
+) -> dict:
+    """PSNR of the model minus that of another way, at HEADLINE_STEP, with its 95 % interval."""
+
+    def per_episode(windows: Tensor) -> Tensor:
+        return torch.zeros(count).index_add_(0, episodes, windows[:, HEADLINE_STEP - 1])
+
+    model, others, pixels = map(per_episode, (errors["model"], errors[other], moving))
+
+    def gain(times: Tensor) -> Tensor:
+        return psnr(times @ model / (times @ pixels)) - psnr(times @ others / (times @ pixels))
+
+    value, low, high = (round(number, 2) for number in interval(gain, count))
+    return {"step": HEADLINE_STEP, "db": value, "from": low, "to": high}
+
+
+def _means(ways: dict[str, Tensor]) -> Table:
+    return {name: _at(numbers.mean(0), 4) for name, numbers in ways.items()}
+
+
+def _at(values: Tensor, digits: int) -> dict[str, float]:
+    """Numbers at REPORTED_STEPS, by step."""
     return {
-        name: {str(step): round(float(value[row, step - 1]), 2) for step in REPORTED_STEPS}
-        for name, value in psnr.items()
+        str(step): round(value, digits)
+        for step, value in zip(REPORTED_STEPS, values.tolist(), strict=True)
     }
-
-
-def feature_errors(model: WhaleST, window: Window, rollout: Rollout) -> Tensor:
-    """(B, H) distance between imagined and real frames in the tokenizer's features."""
-    return feature_distance(rollout.features, model.features(model.encode(window.future_frames)))

@@ -8,7 +8,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from whale_ros.evaluation.prediction import HORIZON, Window, foretell, held_out_windows
+from whale_ros.evaluation.prediction import foretell
+from whale_ros.evaluation.windows import Window, held_out_windows
+from whale_ros.imagination.live import HISTORY, MAX_HORIZON
 from whale_ros.imagination.retracing import judge
 from whale_ros.training.dataset import EpisodeSet
 from whale_ros.world_model.checkpoint import Thresholds
@@ -25,7 +27,7 @@ def measure_thresholds(model: WhaleST, data: EpisodeSet) -> Thresholds:
     Raises ValueError if none of its windows can be judged.
     """
     candidate, live, unfamiliarity = [], [], []
-    for window in held_out_windows(data, model.config.dynamics.window - HORIZON):
+    for window in held_out_windows(data, HISTORY, MAX_HORIZON):
         candidate.append(candidate_uncertainty(model, window))
         live.append(live_uncertainty(model, window))
         unfamiliarity.append(model.familiarity(window.future_frames).flatten())
