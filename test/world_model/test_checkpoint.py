@@ -28,6 +28,7 @@ def folder(small_model, tmp_path):
         config=small_model.config,
         action_space=small_model.action_space,
         thresholds=Thresholds(0.1, 0.2, 3.0),
+        action_statistics={"mean": [0.0] * 7},
         camera="none",
         training={"steps": 0},
         metrics={"psnr_db": {"model": {"1": 20.5}}},
@@ -63,6 +64,7 @@ def test_weights_and_card_come_back_as_they_were(folder, small_model):
     assert not model.training
     assert card.config == small_model.config and card.action_space == ActionSpace()
     assert card.thresholds == Thresholds(0.1, 0.2, 3.0)
+    assert card.action_statistics == {"mean": [0.0] * 7}
     assert card.metrics == {"psnr_db": {"model": {"1": 20.5}}}
 
 
@@ -126,10 +128,26 @@ def test_weights_of_another_size_are_refused(folder, random_model, small_config)
     wide = replace(small_config, dynamics=replace(small_config.dynamics, width=32))
     save_file(random_model(0, wide).state_dict(), folder / WEIGHTS)
     accept_weights(folder)
-    assert "size mismatch" in why_refused(folder)
+    assert "dynamics.embed.bias has the shape (32,), its configuration gives (16,)" in why_refused(
+        folder
+    )
 
 
-@pytest.mark.parametrize("schema", [0, 2, "1", None])
+def test_a_card_that_claims_to_be_huge_is_refused_without_building_it(folder):
+    config = json.loads((folder / CARD).read_text())["config"]
+    config["dynamics"]["width"] = 2**20  # would take 100 TB
+    change_card(folder, config=config)
+    assert "dynamics.embed.bias has the shape (16,)" in why_refused(folder)
+
+
+def test_a_checkpoint_without_a_behaviour_model_is_refused_as_of_the_first_schema(folder):
+    content = json.loads((folder / CARD).read_text())
+    del content["config"]["behavior"]
+    change_card(folder, schema=1, config=content["config"])
+    assert "schema 1, this version of whale_ros reads 2 only" in why_refused(folder)
+
+
+@pytest.mark.parametrize("schema", [0, 1, 3, "2", None])
 def test_another_schema_is_refused_by_number(folder, schema):
     change_card(folder, schema=schema)
     assert f"schema {schema!r}" in why_refused(folder)
@@ -165,6 +183,8 @@ def test_a_threshold_that_bounds_nothing_is_refused_by_name(folder, bad):
     ("section", "key", "value"),
     [
         ("dynamics", "heads", 3),
+        ("dynamics", "heads", 0),
+        ("behavior", "z_dim", -1),
         ("dynamics", "width", -16),
         ("dynamics", "width", "16"),
         ("tokenizer", "channels", [7, 8, 8]),

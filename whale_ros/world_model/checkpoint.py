@@ -11,14 +11,16 @@ import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save_file
+from torch import Tensor
 
 from whale_ros.actions.space import ActionSpace
 from whale_ros.world_model.config import WhaleConfig
 from whale_ros.world_model.whale_st import WhaleST
 
-SCHEMA = 1
+SCHEMA = 2  # 1 had no behaviour model
 WEIGHTS, CARD = "model.safetensors", "card.json"
 SHIPPED = Path(__file__).parent / "checkpoints" / "tiny"
 
@@ -49,7 +51,8 @@ class Card:
     action_space: ActionSpace
     thresholds: Thresholds
     sha256: str = ""  # of the weights file
-    camera: str = ""  # in words: which camera and where it stands
+    action_statistics: dict = field(default_factory=dict)  # of the training episodes
+    camera: str = ""  # in words: which camera and where it stands; the resolution is in `config`
     training: dict = field(default_factory=dict)  # data, steps, seeds, hardware, seconds
     metrics: dict = field(default_factory=dict)  # on held-out episodes
     licence: str = "Apache-2.0"
@@ -76,11 +79,26 @@ def load_checkpoint(folder: Path) -> tuple[WhaleST, Card]:
             f"(SHA-256 {found[:12]}..., the card says {card.sha256[:12]}...); copy it again"
         )
     try:
+        tensors = load(weights)
+        _check_shapes(tensors, card)
         model = WhaleST(card.config, card.action_space)
-        model.load_state_dict(load(weights))
+        model.load_state_dict(tensors)
     except (RuntimeError, ValueError, TypeError, SafetensorError) as error:
         raise CheckpointError(f"checkpoint {folder}: weights do not fit: {error}") from error
     return model.eval(), card
+
+
+def _check_shapes(tensors: dict[str, Tensor], card: Card) -> None:
+    """Raises ValueError naming the first weight that is not as the configuration has it."""
+    with torch.device("meta"):  # a card that claims to be huge shall not fill the memory
+        expected = WhaleST(card.config, card.action_space).state_dict()
+    for name in sorted(expected.keys() | tensors.keys()):
+        if name not in tensors:
+            raise ValueError(f"{name} is missing")
+        if name not in expected:
+            raise ValueError(f"{name} is unknown")
+        if (found := tuple(tensors[name].shape)) != (wanted := tuple(expected[name].shape)):
+            raise ValueError(f"{name} has the shape {found}, its configuration gives {wanted}")
 
 
 def read_card(folder: Path) -> Card:
@@ -94,12 +112,14 @@ def read_card(folder: Path) -> Card:
     try:
         content = json.loads((folder / CARD).read_text())
         if content.get("schema") != SCHEMA:
-            raise ValueError(f"schema {content.get('schema')!r}, this version reads {SCHEMA}")
+            raise ValueError(
+                f"schema {content.get('schema')!r}, this version of whale_ros reads {SCHEMA} only"
+            )
         content["config"] = WhaleConfig.from_dict(content["config"])
         content["action_space"] = ActionSpace.from_dict(content["action_space"])
         content["thresholds"] = Thresholds(**content["thresholds"])
         return Card(**content)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError) as error:
         raise CheckpointError(f"checkpoint {folder}: {CARD} cannot be read: {error}") from error
 
 
