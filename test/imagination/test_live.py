@@ -88,7 +88,7 @@ def test_it_makes_no_difference_whether_pictures_come_one_by_one_or_together(sma
 
 
 @settings(max_examples=20)
-@given(st.lists(st.floats(-0.03, 0.03), min_size=14, max_size=14), st.integers(0, 10))
+@given(st.lists(st.floats(-0.02, 0.02), min_size=14, max_size=14), st.integers(0, 10))
 def test_between_two_frames_counts_what_was_commanded_between_their_stamps(
     small_model, jitter, pulse
 ):

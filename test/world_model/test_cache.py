@@ -75,7 +75,7 @@ def test_rows_and_joined_caches_hold_what_each_held():
     cache = Cache(keep=2 * WINDOW)
     for number in range(3):
         cache, _ = appended(cache, number)
-    one = cache.rows(torch.tensor([1, 1, 0]))
+    one = cache.fork(torch.tensor([1, 1, 0]), 2)
     other = cache.rewound(1, WINDOW)
     other, _ = appended(other, 7)
     both, seen = appended(one.joined(other), 9, rows=5)

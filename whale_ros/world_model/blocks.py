@@ -34,11 +34,13 @@ class SpatioTemporalTransformer(nn.Module):
         With it, they follow the slots that it holds, and a cache that holds them too is returned.
         """
         time = x_BTND.shape[1]
+        if past and time > 1:
+            past = past.apart()
         first = past.position if past else 0
         present = past.extended(time) if past else None
         positions = torch.arange(first, first + time, device=x_BTND.device)
         rotation = rotary(positions, self.head_size)
-        seen = min(present.length if present else time, self.window - 1 + time)
+        seen = min(present.held if present else time, self.window - 1 + time)
         mask = None if time == 1 else band(time, seen, self.window, x_BTND.device)
         for layer, block in enumerate(self.blocks):
             x_BTND = block(x_BTND, condition_BTD, rotation, mask, present, layer, seen)
@@ -140,6 +142,8 @@ class Attention(nn.Module):
         query, key = rotate(query, rotation), rotate(key, rotation)
         if cache is not None:
             key, value = cache.put(layer, key, value, seen)
+            if common := cache.put_before(layer, seen):
+                return self._merge(attend_to_both(query, *common, key, value))
         attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         return self._merge(attended)
 
@@ -152,6 +156,33 @@ class Attention(nn.Module):
     def _merge(self, x_BHTD: Tensor) -> Tensor:
         batch, heads, length, size = x_BHTD.shape
         return self.out(x_BHTD.transpose(1, 2).reshape(batch, length, heads * size))
+
+
+def attend_to_both(
+    query: Tensor, common_key: Tensor, common_value: Tensor, key: Tensor, value: Tensor
+) -> Tensor:
+    """Attention of one query each to slots common to all sequences, and then to their own.
+
+    query: (B*N, H, 1, D/H); common: (N, H, slots, D/H) each; own: (B*N, H, slots, D/H) each.
+    The common slots are read once for all sequences, not copied and read once for each.
+    """
+    tokens, heads, older, size = common_key.shape
+    query = query * size**-0.5
+    together = query.view(-1, tokens, heads, size).permute(1, 2, 0, 3)  # (N, H, B, D/H)
+    scores = torch.cat(
+        [
+            (together @ common_key.transpose(-1, -2))
+            .permute(2, 0, 1, 3)
+            .flatten(0, 1)
+            .unsqueeze(2),
+            query @ key.transpose(-1, -2),
+        ],
+        dim=-1,
+    )
+    to_common, to_own = scores.softmax(-1).split([older, key.shape[2]], dim=-1)
+    to_common = to_common.view(-1, tokens, heads, older).permute(1, 2, 0, 3)
+    attended = (to_common @ common_value).permute(2, 0, 1, 3).reshape(query.shape)
+    return attended + to_own @ value
 
 
 def band(time: int, seen: int, window: int, device: torch.device) -> Tensor:

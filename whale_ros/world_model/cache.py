@@ -1,8 +1,8 @@
 """Keys and values of slots gone by, so that each frame is computed once.
 
-A cache is a value: nothing that is done with it changes what another one holds. Yet going on from
-the newest one copies nothing, because caches share a buffer with free room at its end, and whoever
-goes on first from a slot takes the room behind it.
+A cache is a value: nothing that is done with it changes what another one holds. Yet little is
+copied. Going on from the newest slot takes free room at the end of a buffer that caches share.
+And candidates that continue one past share it as it is, in `common`, however many they are.
 """
 
 from __future__ import annotations
@@ -14,34 +14,47 @@ from torch import Tensor
 
 ROOM = 8  # slots that are added when a buffer is full
 
+KeyValue = tuple[Tensor, Tensor]  # keys (rotated) and values, (B*N, H, slots, D/H) each
+
 
 @dataclass
 class _Buffer:
-    layers: list[tuple[Tensor, Tensor]]  # keys (rotated) and values, (B*N, H, capacity, D/H) each
+    layers: list[KeyValue]
     capacity: int
     used: int  # slots that some cache holds
 
 
 @dataclass(frozen=True)
 class Cache:
+    """Of B sequences."""
+
     keep: int  # older slots than so many may be forgotten
     position: int = 0  # slots that ever were
-    length: int = 0  # of them held
+    length: int = 0  # of them in the buffer
     buffer: _Buffer | None = None
+    common: Cache | None = None  # of one sequence that all B continue
+    copies: int = 1  # B, where there is a common past
+
+    @property
+    def held(self) -> int:
+        return self.length + (self.common.length if self.common else 0)
 
     def extended(self, slots: int) -> Cache:
         """With room for more slots, to be filled by `put` once for each layer."""
-        buffer, length = self.buffer, self.length
+        buffer, length, common = self.buffer, self.length, self.common
+        if length + slots > self.keep:
+            common = None
         if buffer is None:
             buffer = _Buffer([], slots + ROOM, 0)
         elif length < buffer.used or length + slots > buffer.capacity:
             length = min(length, self.keep)
-            buffer = self._copied(slice(self.length - length, self.length), slots + ROOM)
+            buffer = _copied(buffer, slice(self.length - length, self.length), slots + ROOM)
         buffer.used = length + slots
-        return Cache(self.keep, self.position + slots, length + slots, buffer)
+        position = self.position + slots
+        return Cache(self.keep, position, length + slots, buffer, common, self.copies)
 
-    def put(self, layer: int, key: Tensor, value: Tensor, seen: int) -> tuple[Tensor, Tensor]:
-        """Fill the newest slots of a layer; returns the last `seen` keys and values of it."""
+    def put(self, layer: int, key: Tensor, value: Tensor, seen: int) -> KeyValue:
+        """Fill the newest slots of a layer; returns those of the last `seen` that are not common."""
         assert self.buffer is not None
         end = self.length
         if layer == len(self.buffer.layers):
@@ -50,51 +63,106 @@ class Cache:
         keys, values = self.buffer.layers[layer]
         keys[:, :, end - key.shape[2] : end] = key
         values[:, :, end - value.shape[2] : end] = value
-        return keys[:, :, end - seen : end], values[:, :, end - seen : end]
+        begin = max(0, end - seen)
+        return keys[:, :, begin:end], values[:, :, begin:end]
+
+    def put_before(self, layer: int, seen: int) -> KeyValue | None:
+        """Those of the last `seen` slots that are common, (N, H, slots, D/H) each, if any are."""
+        older = seen - self.length
+        if older <= 0 or self.common is None or self.common.buffer is None:
+            return None
+        end = self.common.length
+        keys, values = self.common.buffer.layers[layer]
+        return keys[:, :, end - older : end], values[:, :, end - older : end]
 
     def rewound(self, slots: int, window: int) -> Cache:
         """As it was some slots ago. Raises ValueError if a part of its window is forgotten."""
-        length, position = self.length - slots, self.position - slots
-        if position < 0 or length < min(position, window - 1):
+        position = self.position - slots
+        if position < 0 or self.held - slots < min(position, window - 1):
             raise ValueError(f"cannot rewind {slots} of {self.position} steps")
-        return replace(self, length=length, position=position)
+        if slots <= self.length or self.common is None:
+            return replace(self, position=position, length=self.length - slots)
+        common = self.common.rewound(slots - self.length, window)
+        return Cache(self.keep, position, common=common, copies=self.copies)
 
-    def rows(self, index: Tensor) -> Cache:
-        """Of the rows (B'*N,) `index`, repeats allowed."""
+    def fork(self, index: Tensor, batch: int) -> Cache:
+        """Of the sequences `index` of these `batch`, repeats allowed."""
+        if batch == 1 and self.common is None:
+            return Cache(self.keep, self.position, common=self, copies=len(index))
         if self.buffer is None:
-            return self
-        return replace(self, buffer=self._copied(slice(0, self.length), ROOM, index))
+            return replace(self, copies=len(index))
+        tokens = self.buffer.layers[0][0].shape[0] // batch
+        rows = (tokens * index.unsqueeze(1) + torch.arange(tokens, device=index.device)).flatten()
+        buffer = _copied(self.buffer, slice(0, self.length), ROOM, rows)
+        return replace(self, buffer=buffer, copies=len(index))
 
     def joined(self, other: Cache) -> Cache:
-        """The rows of both, which hold equally many slots or at least a window of them."""
-        if self.buffer is None or other.buffer is None:
-            return self
-        held = min(self.length, other.length)
-        one = slice(self.length - held, self.length)
-        two = slice(other.length - held, other.length)
+        """The sequences of both, which must have come to the same position."""
+        if self.common and other.common and self.common.buffer is other.common.buffer:
+            common = min(self.common, other.common, key=lambda cache: cache.position)
+        else:
+            common = None
+        since = common.position if common else 0
+        one, two = self._since(since), other._since(since)
+        copies = self.copies + other.copies
+        if one.buffer is None or two.buffer is None:
+            return replace(one, common=common, copies=copies)
+        held = min(one.length, two.length)
+        newest = slice(one.length - held, one.length), slice(two.length - held, two.length)
         layers = [
             (
-                _with_room(torch.cat([key[:, :, one], other_key[:, :, two]]), ROOM),
-                _with_room(torch.cat([value[:, :, one], other_value[:, :, two]]), ROOM),
+                _with_room(ROOM, key[:, :, newest[0]], other_key[:, :, newest[1]]),
+                _with_room(ROOM, value[:, :, newest[0]], other_value[:, :, newest[1]]),
             )
             for (key, value), (other_key, other_value) in zip(
-                self.buffer.layers, other.buffer.layers, strict=True
+                one.buffer.layers, two.buffer.layers, strict=True
             )
         ]
-        return replace(self, length=held, buffer=_Buffer(layers, held + ROOM, held))
+        buffer = _Buffer(layers, held + ROOM, held)
+        return Cache(self.keep, self.position, held, buffer, common, copies)
 
-    def _copied(self, slots: slice, room: int, rows: Tensor | slice = slice(None)) -> _Buffer:
-        assert self.buffer is not None
-        layers = [
-            (_with_room(keys[rows, :, slots], room), _with_room(values[rows, :, slots], room))
-            for keys, values in self.buffer.layers
-        ]
-        held = slots.stop - slots.start
-        return _Buffer(layers, held + room, held)
+    def apart(self) -> Cache:
+        """The same with nothing common: every sequence has a past of its own."""
+        return self._since(0)
+
+    def _since(self, position: int) -> Cache:
+        """Common slots only before this position; the later ones are repeated."""
+        if self.common is None or self.common.position <= position:
+            return self
+        begin = max(0, self.common.length - (self.common.position - position))
+        slots = slice(begin, self.common.length)
+        assert self.common.buffer is not None
+        layers = []
+        for i, pair in enumerate(self.common.buffer.layers):
+            parts = [tensor[:, :, slots].repeat(self.copies, 1, 1, 1) for tensor in pair]
+            if self.buffer is not None:
+                own = self.buffer.layers[i]
+                parts = [
+                    torch.cat([part, tensor[:, :, : self.length]], dim=2)
+                    for part, tensor in zip(parts, own, strict=True)
+                ]
+            layers.append((_with_room(ROOM, parts[0]), _with_room(ROOM, parts[1])))
+        held = slots.stop - slots.start + self.length
+        return replace(self, length=held, buffer=_Buffer(layers, held + ROOM, held), common=None)
 
 
-def _with_room(tensor: Tensor, room: int) -> Tensor:
-    rows, heads, slots, size = tensor.shape
-    larger = tensor.new_empty(rows, heads, slots + room, size)
-    larger[:, :, :slots] = tensor
+def _copied(buffer: _Buffer, slots: slice, room: int, rows: Tensor | None = None) -> _Buffer:
+    layers = []
+    for key, value in buffer.layers:
+        key, value = key[:, :, slots], value[:, :, slots]
+        if rows is not None:
+            key, value = key[rows], value[rows]
+        layers.append((_with_room(room, key), _with_room(room, value)))
+    held = slots.stop - slots.start
+    return _Buffer(layers, held + room, held)
+
+
+def _with_room(room: int, *parts: Tensor) -> Tensor:
+    """Parts (rows, H, slots, size) one below the other, with empty slots behind."""
+    _, heads, slots, size = parts[0].shape
+    larger = parts[0].new_empty(sum(len(part) for part in parts), heads, slots + room, size)
+    first = 0
+    for part in parts:
+        larger[first : first + len(part), :, :slots] = part
+        first += len(part)
     return larger

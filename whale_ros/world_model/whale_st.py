@@ -119,9 +119,9 @@ class WhaleST(nn.Module):
         return State(state.codes[:, :left], state.actions[:, : left - 1], z, cache, behavior)
 
     def fork(self, state: State, index: Tensor) -> State:
-        tokens = self.config.tokenizer.tokens
-        behavior = state.behavior and state.behavior.rows(_rows(index, 1 + tokens))
-        cache = state.dynamics.rows(_rows(index, tokens))
+        batch = len(state.codes)
+        behavior = state.behavior and state.behavior.fork(index, batch)
+        cache = state.dynamics.fork(index, batch)
         return State(state.codes[index], state.actions[index], state.z[index], cache, behavior)
 
     def join(self, first: State, second: State) -> State:
@@ -158,11 +158,6 @@ class WhaleST(nn.Module):
     def normalised(self, actions: Tensor) -> Tensor:
         """Actions (..., 7) as the dynamics takes them."""
         return actions * self.action_scale + self.action_offset
-
-
-def _rows(index: Tensor, tokens: int) -> Tensor:
-    """Where in a cache the tokens of these rollouts are."""
-    return (tokens * index.unsqueeze(1) + torch.arange(tokens, device=index.device)).flatten()
 
 
 def _normalisation(space: ActionSpace) -> tuple[Tensor, Tensor]:
