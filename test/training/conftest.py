@@ -1,17 +1,18 @@
-"""A tiny dataset whose frames and actions tell where they are from."""
+"""A tiny dataset whose frames and actions tell where they are from, and one of the real arm."""
 
 import numpy as np
 import pytest
+import yaml
 
 from whale_ros.actions.space import ActionSpace
 from whale_ros.data.episodes import Episode, EpisodeInfo, save_episode, write_manifest
 
-STEPS = 19
+STEPS = 23
 
 
 @pytest.fixture
 def write_data(tmp_path):
-    """write_data(steps=(19, 19), split="train"): a folder with an episode for each length."""
+    """write_data(steps=(23, 23, 23), split="train"): a folder with an episode for each length."""
 
     def write(steps=(STEPS, STEPS, STEPS), split="train"):
         infos = []
@@ -32,3 +33,34 @@ def write_data(tmp_path):
         return tmp_path / "data"
 
     return write
+
+
+@pytest.fixture(scope="session")
+def recorded(tmp_path_factory):
+    """A folder with three episodes of the simulated arm, 32 pixels wide."""
+    from whale_ros.sim.arm import SimArm
+    from whale_ros.sim.behaviors import Behavior
+    from whale_ros.sim.collect import run_episode
+
+    folder = tmp_path_factory.mktemp("recorded")
+    space, infos = ActionSpace(), []
+    arm = SimArm("reach-v3", 0)
+    for seed, name in enumerate(("expert", "noisy", "slow")):
+        arm.reset("reach-v3", seed)
+        behavior = Behavior(name, "reach-v3", space, seed)
+        info = EpisodeInfo(f"train/{seed}.npz", "train", "reach-v3", name, seed)
+        save_episode(folder / info.file, run_episode(arm, behavior, STEPS, 32, space))
+        infos.append(info)
+    arm.close()
+    write_manifest(folder, space, infos)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_yaml(small_config, tmp_path_factory):
+    """`small_config` as a file, for other processes."""
+    path = tmp_path_factory.mktemp("config") / "small.yaml"
+    content = small_config.to_dict()
+    content["tokenizer"]["channels"] = list(content["tokenizer"]["channels"])
+    path.write_text(yaml.safe_dump(content))
+    return path

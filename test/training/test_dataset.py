@@ -33,7 +33,7 @@ def test_every_window_is_drawn_sooner_or_later_up_to_both_ends(data):
     codes = data.frames[:, :, :1, 0, :2]
     sequence, _ = data.windows(codes, 2000, 14, torch.Generator().manual_seed(0))
     starts = {(int(e) // 20, int(t)) for e, t in sequence[:, 0, 0]}
-    assert starts == {(e, t) for e in range(3) for t in range(20 - 14 + 1)}
+    assert starts == {(e, t) for e in range(3) for t in range(24 - 14 + 1)}
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from whale_ros.training.loop import SAVE_EVERY, Schedule, train
+from whale_ros.training.loop import SAVE_EVERY, Schedule, Stage, train
 
 
 class Interruption(Exception):
@@ -16,29 +16,32 @@ def fresh_network() -> nn.Module:
     return nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1))
 
 
-def fit(network, interrupted_at=None):
-    """A loss that knows only its generator; interrupted like a process that is killed."""
+def fit(network, interrupted_at=None) -> Stage:
+    """Learns from random numbers only; interrupted like a process that is killed."""
     calls = 0
 
-    def loss(generator):
+    def batch(generator):
         nonlocal calls
         calls += 1
         if calls - 1 == interrupted_at:
             raise Interruption
-        x = torch.randn(16, 4, generator=generator)
-        error = (network(x) - x.sum(1, keepdim=True)).square().mean()
+        return (torch.randn(16, 4, generator=generator),)
+
+    def loss(x, generator):
+        noise = 0.1 * torch.randn(len(x), 1, generator=generator)
+        error = (network(x) - x.sum(1, keepdim=True) + noise).square().mean()
         return error, {"root": error.detach().sqrt()}
 
-    return loss
+    return Stage("test", network, batch, loss)
 
 
 def weights(network) -> torch.Tensor:
     return torch.cat([p.detach().flatten() for p in network.parameters()])
 
 
-def trained(state, schedule) -> torch.Tensor:
+def trained(run, schedule) -> torch.Tensor:
     network = fresh_network()
-    train("test", network, fit(network), schedule, state)
+    train(fit(network), schedule, run)
     return weights(network)
 
 
@@ -46,19 +49,21 @@ SCHEDULE = Schedule(steps=SAVE_EVERY + 30, learning_rate=1e-2)
 
 
 @pytest.mark.parametrize("interrupted_at", [SAVE_EVERY, SAVE_EVERY + 7])
-def test_a_run_that_was_killed_and_resumed_ends_with_the_same_weights(tmp_path, interrupted_at):
+def test_a_run_that_was_interrupted_and_resumed_ends_with_the_same_weights(
+    tmp_path, interrupted_at
+):
     straight = trained(tmp_path / "straight", SCHEDULE)
     network = fresh_network()
     with pytest.raises(Interruption):
-        train("test", network, fit(network, interrupted_at), SCHEDULE, tmp_path / "state")
+        train(fit(network, interrupted_at), SCHEDULE, tmp_path / "run")
     assert not torch.equal(weights(network), straight)
-    assert torch.equal(trained(tmp_path / "state", SCHEDULE), straight)
+    assert torch.equal(trained(tmp_path / "run", SCHEDULE), straight)
 
 
 def test_a_finished_run_is_only_loaded(tmp_path):
-    finished = trained(tmp_path / "state", SCHEDULE)
+    finished = trained(tmp_path, SCHEDULE)
     network = fresh_network()
-    train("test", network, fit(network, interrupted_at=0), SCHEDULE, tmp_path / "state")
+    train(fit(network, interrupted_at=0), SCHEDULE, tmp_path)
     assert torch.equal(weights(network), finished)
     assert not network.training
 
@@ -76,18 +81,24 @@ def test_training_does_not_depend_on_the_global_random_numbers(tmp_path):
     first = trained(tmp_path / "first", Schedule(5, 1e-2))
     network = fresh_network()
     torch.manual_seed(123)
-    train("test", network, fit(network), Schedule(5, 1e-2), tmp_path / "second")
+    train(fit(network), Schedule(5, 1e-2), tmp_path / "second")
     assert torch.equal(weights(network), first)
 
 
 def test_the_loss_falls(tmp_path):
     network = fresh_network()
-    generator = torch.Generator().manual_seed(99)
-    before = fit(network)(generator)[0].item()
-    train("test", network, fit(network), Schedule(300, 1e-2), tmp_path / "state")
-    assert fit(network)(generator.manual_seed(99))[0].item() < before / 4
+    stage = fit(network)
+
+    def error() -> float:
+        generator = torch.Generator().manual_seed(99)
+        return stage.loss(*stage.batch(generator), generator)[0].item()
+
+    before = error()
+    train(stage, Schedule(300, 1e-2), tmp_path)
+    assert error() < before / 4
 
 
 def test_no_half_written_state_is_left(tmp_path):
-    trained(tmp_path / "run" / "state", Schedule(3, 1e-2))
-    assert [path.name for path in (tmp_path / "run").iterdir()] == ["state"]
+    trained(tmp_path / "run", Schedule(3, 1e-2))
+    left = {path.name for path in (tmp_path / "run").iterdir()}
+    assert left == {"test.safetensors", "tensorboard"}

@@ -1,4 +1,7 @@
-"""`whale train`: a world model from a folder of episodes."""
+"""`whale train`: a world model from a folder of episodes.
+
+On several GPUs or processes: `torchrun --nproc-per-node N --no-python whale train ...`.
+"""
 
 from __future__ import annotations
 
@@ -10,50 +13,69 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("train", help="train a world model; resumes where it was stopped")
     parser.add_argument("data", type=Path, help="folder made by `whale collect`")
     parser.add_argument("run", type=Path, help="folder for progress and the finished checkpoint")
+    parser.add_argument(
+        "--model", default="tiny", help="a name in config/models, or the path of a YAML file"
+    )
+    parser.add_argument(
+        "--tokenizer", type=Path, help="checkpoint's folder whose tokenizer to take, not train"
+    )
     parser.add_argument("--tokenizer-steps", type=int, default=3500)
-    parser.add_argument("--dynamics-steps", type=int, default=4500)
+    parser.add_argument("--behavior-steps", type=int, default=1500)
+    parser.add_argument("--dynamics-steps", type=int, default=3500)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1, help="of torch")
+    parser.add_argument("--device", help="as torch names it; default: a GPU if there is one")
     parser.set_defaults(command=run)
 
 
 def run(options: argparse.Namespace) -> None:
     import torch
 
+    from whale_ros.actions.statistics import statistics
     from whale_ros.cli.evaluate import prediction_table
-    from whale_ros.data.episodes import manifest_hash
     from whale_ros.evaluation.hardware import hardware
     from whale_ros.evaluation.prediction import evaluate_prediction
     from whale_ros.evaluation.thresholds import measure_thresholds
     from whale_ros.sim.camera import DESCRIPTION
     from whale_ros.training.dataset import EpisodeSet
-    from whale_ros.training.loop import Schedule
-    from whale_ros.training.pretrain import pretrain
-    from whale_ros.world_model.checkpoint import Card, save_checkpoint
+    from whale_ros.training.pretrain import Steps, pretrain
+    from whale_ros.training.workers import join_workers
+    from whale_ros.world_model.checkpoint import Card, read_card, save_checkpoint
     from whale_ros.world_model.config import WhaleConfig
 
     torch.set_num_threads(options.threads)
-    data = EpisodeSet(options.data, "train")
-    model = pretrain(
-        data,
-        WhaleConfig(),
-        options.run,
-        Schedule(options.tokenizer_steps, 1e-3, seed=options.seed),
-        Schedule(options.dynamics_steps, 1e-3, seed=options.seed),
+    named = Path(options.model).suffix != ".yaml"
+    config = (
+        WhaleConfig.named(options.model) if named else WhaleConfig.from_yaml(Path(options.model))
     )
+    taken = read_card(options.tokenizer).sha256 if options.tokenizer else None
+    steps = Steps(
+        0 if taken else options.tokenizer_steps, options.behavior_steps, options.dynamics_steps
+    )
+    with join_workers(options.device) as worker:
+        data = EpisodeSet(options.data, "train")
+        model = pretrain(data, config, options.run, steps, options.seed, worker, options.tokenizer)
+    if not worker.is_first:
+        return
     held_out = EpisodeSet(options.data, "validation")
     card = Card(
         config=model.config,
         action_space=model.action_space,
         thresholds=measure_thresholds(model, held_out),
+        action_statistics=statistics(data.actions.numpy()),
         camera=DESCRIPTION,
         training={
             "command": "whale train",
-            "manifest_sha256": manifest_hash(options.data),
+            "manifest_sha256": data.manifest_sha256,
             "episodes": len(data),
-            "tokenizer_steps": options.tokenizer_steps,
-            "dynamics_steps": options.dynamics_steps,
+            "tokenizer_of": taken,
+            "tokenizer_steps": steps.tokenizer,
+            "behavior_steps": steps.behavior,
+            "dynamics_steps": steps.dynamics,
             "seed": options.seed,
+            "processes": worker.count,
+            "device": worker.device.type,
+            "precision": "bf16" if worker.is_fast else "fp32",
             "hardware": hardware(),
             "torch": torch.__version__,
         },

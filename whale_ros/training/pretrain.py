@@ -1,7 +1,13 @@
-"""Train a Whale-ST from a dataset folder: first the tokenizer, then the dynamics on its tokens."""
+"""Train a Whale-ST from a dataset folder, a stage after the other, each on what the last one made.
+
+The tokenizer learns to see, then the behaviour model to tell policies apart by the tokens, then
+the dynamics to predict tokens given what the behaviour model makes of the past.
+"""
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -9,57 +15,145 @@ from torch import Tensor
 from tqdm import tqdm
 
 from whale_ros.training.dataset import EpisodeSet
-from whale_ros.training.loop import Schedule, train
+from whale_ros.training.loop import Schedule, Stage, train
+from whale_ros.training.record import claim_run
+from whale_ros.training.samples import imaginations, reconstructions
+from whale_ros.training.workers import Worker
+from whale_ros.world_model.checkpoint import load_checkpoint
 from whale_ros.world_model.config import WhaleConfig
 from whale_ros.world_model.familiarity import FIT_ON
 from whale_ros.world_model.frames import to_float
 from whale_ros.world_model.whale_st import WhaleST
 
 TOKENIZER_BATCH = 48
-DYNAMICS_BATCH = 16
+BEHAVIOR_BATCH = 32
+DYNAMICS_BATCH = 10
+# Frames in a sequence for behaviour model and dynamics: 6 observed, 15 imagined and one more.
+# That is longer than tiny's window, so that the window's sliding is trained too.
+SEQUENCE = 22
+
+
+@dataclass(frozen=True)
+class Steps:
+    """How many optimiser steps each stage takes."""
+
+    tokenizer: int
+    behavior: int
+    dynamics: int
 
 
 def pretrain(
     data: EpisodeSet,
     config: WhaleConfig,
     run: Path,
-    tokenizer: Schedule,
-    dynamics: Schedule,
+    steps: Steps,
+    seed: int = 0,
+    worker: Worker | None = None,
+    tokenizer_of: Path | None = None,
 ) -> WhaleST:
     """Resumes from whatever the folder `run` already holds.
 
-    Raises ValueError if the episodes are too short, or if the folder holds another model's run.
+    tokenizer_of: a checkpoint's folder, whose tokenizer is taken as it is instead of training one.
+    Raises ValueError if the episodes are too short, if the folder holds another run, or if that
+    checkpoint's tokenizer is of another size.
     """
-    if data.frames.shape[1] < config.dynamics.window:
+    if data.frames.shape[1] < SEQUENCE:
         raise ValueError(
-            f"the episodes have {data.frames.shape[1]} frames, "
-            f"training needs at least {config.dynamics.window}"
+            f"the episodes have {data.frames.shape[1]} frames, training needs at least {SEQUENCE}"
         )
-    torch.manual_seed(tokenizer.seed)
+    worker = worker or Worker()
+    torch.manual_seed(seed)
     model = WhaleST(config, data.action_space)
-    window = config.dynamics.window
-
-    def tokenizer_loss(generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        frames, reference = data.frame_pairs(TOKENIZER_BATCH, window, generator)
-        return model.tokenizer(frames, reference)
-
-    state = run / "tokenizer.safetensors"
-    train("tokenizer", model.tokenizer, tokenizer_loss, tokenizer, state)
-    codes = encode_all(model, data)
-    frames = data.frames.flatten(0, 1)
-    model.familiarity.fit(to_float(frames[:: max(1, len(frames) // FIT_ON)]))
-
-    def dynamics_loss(generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        sequence, actions = data.windows(codes, DYNAMICS_BATCH, window, generator)
-        return model.dynamics.loss(sequence, model.normalised(actions), generator)
-
-    train("dynamics", model.dynamics, dynamics_loss, dynamics, run / "dynamics.safetensors")
+    source = take_tokenizer(model, tokenizer_of) if tokenizer_of else None
+    if worker.is_first:
+        claim_run(
+            run,
+            manifest_sha256=data.manifest_sha256,
+            seed=seed,
+            steps=asdict(steps),
+            config=config.to_dict(),
+            tokenizer_of=source,
+        )
+    model.to(worker.device)
+    trained = partial(_train, run=run, seed=seed, worker=worker)
+    if not tokenizer_of:
+        trained(tokenizer_stage(model, data), steps.tokenizer, config.tokenizer.width)
+        frames = data.frames.flatten(0, 1)
+        model.familiarity.fit(to_float(frames[:: max(1, len(frames) // FIT_ON)]))
+    codes = encode_all(model, data, worker.is_first)
+    trained(behavior_stage(model, data, codes), steps.behavior, config.behavior.width)
+    trained(dynamics_stage(model, data, codes), steps.dynamics, config.dynamics.width)
     return model.eval()
 
 
+def take_tokenizer(model: WhaleST, folder: Path) -> str:
+    """Copy a checkpoint's tokenizer and familiarity; returns the checkpoint's SHA-256.
+
+    Raises ValueError if its tokenizer has another configuration.
+    """
+    finished, card = load_checkpoint(folder)
+    if card.config.tokenizer != model.config.tokenizer:
+        raise ValueError(
+            f"the tokenizer of {folder} is {card.config.tokenizer}, "
+            f"the model to train has {model.config.tokenizer}"
+        )
+    model.tokenizer.load_state_dict(finished.tokenizer.state_dict())
+    model.familiarity.load_state_dict(finished.familiarity.state_dict())
+    return card.sha256
+
+
+def tokenizer_stage(model: WhaleST, data: EpisodeSet) -> Stage:
+    gap = model.config.dynamics.window  # a reference is at most as old as what is still seen
+
+    def batch(generator: torch.Generator) -> tuple[Tensor, ...]:
+        return data.frame_pairs(TOKENIZER_BATCH, gap, generator)
+
+    def loss(
+        frames: Tensor, reference: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        return model.tokenizer(frames, reference)
+
+    pictures = partial(reconstructions, model, data, gap)
+    return Stage("tokenizer", model.tokenizer, batch, loss, pictures)
+
+
+def behavior_stage(model: WhaleST, data: EpisodeSet, codes: Tensor) -> Stage:
+    def batch(generator: torch.Generator) -> tuple[Tensor, ...]:
+        return data.windows(codes, BEHAVIOR_BATCH, SEQUENCE, generator)
+
+    def loss(
+        sequence: Tensor, actions: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        return model.behavior.loss(sequence, model.normalised(actions), generator)
+
+    return Stage("behavior", model.behavior, batch, loss)
+
+
+def dynamics_stage(model: WhaleST, data: EpisodeSet, codes: Tensor) -> Stage:
+    def batch(generator: torch.Generator) -> tuple[Tensor, ...]:
+        return data.windows(codes, DYNAMICS_BATCH, SEQUENCE, generator)
+
+    def loss(
+        sequence: Tensor, actions: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        actions = model.normalised(actions)
+        with torch.no_grad():
+            z = model.behavior.infer(sequence, actions)
+        return model.dynamics.loss(sequence, actions, z, generator)
+
+    pictures = partial(imaginations, model, data, codes, SEQUENCE - 1)
+    return Stage("dynamics", model.dynamics, batch, loss, pictures)
+
+
 @torch.inference_mode()
-def encode_all(model: WhaleST, data: EpisodeSet) -> Tensor:
-    """Codes (E, T+1, N, C) uint8 of every frame."""
-    return torch.stack(
-        [model.encode(to_float(frames)).byte() for frames in tqdm(data.frames, "encoding")]
-    )
+def encode_all(model: WhaleST, data: EpisodeSet, show: bool = True) -> Tensor:
+    """Codes (E, T+1, N, C) uint8 of every frame, in main memory; `show` the progress or not."""
+    device = model.action_scale.device
+    episodes = tqdm(data.frames, "encoding", disable=not show)
+    return torch.stack([model.encode(to_float(e.to(device))).byte().cpu() for e in episodes])
+
+
+def _train(stage: Stage, steps: int, width: int, run: Path, seed: int, worker: Worker) -> None:
+    # Wide layers want smaller steps, in proportion (arXiv 2203.03466, table 3).
+    rate = 1e-3 * min(1.0, 128 / width)
+    train(stage, Schedule(steps, rate, seed=seed), run, worker)

@@ -1,0 +1,46 @@
+"""What a run folder is a run of, so that it is never resumed as another one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+RECORD = "run.json"
+
+
+def claim_run(folder: Path, **settings: object) -> None:
+    """Write the settings (anything JSON) into `folder`, or compare with those that are there.
+
+    All that decides what comes out belongs to them: the numbers of steps too, because the learning
+    rate follows them. Raises ValueError naming the file, the first setting that differs, and both
+    of its values.
+    """
+    path = folder / RECORD
+    now = _flat(json.loads(json.dumps(settings)))
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        partial.write_text(json.dumps(settings, indent=1) + "\n")
+        partial.replace(path)
+        return
+    try:
+        before = _flat(json.loads(path.read_text()))
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f"{path} is broken, choose another folder: {error}") from error
+    for name in sorted(before.keys() | now.keys()):
+        if before.get(name) != now.get(name):
+            raise ValueError(
+                f"{path}: {name} is {before.get(name)!r} in the run that was begun here, "
+                f"and {now.get(name)!r} now; go on with the former or choose another folder"
+            )
+
+
+def _flat(settings: dict, prefix: str = "") -> dict[str, object]:
+    """Nested settings by dotted names."""
+    flat: dict[str, object] = {}
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat

@@ -1,0 +1,58 @@
+"""Sample pictures of a model in training: rows of frames, real ones above the model's."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from whale_ros.imagination.rollout import imagine
+from whale_ros.training.dataset import EpisodeSet
+from whale_ros.world_model.frames import to_bytes, to_float
+from whale_ros.world_model.whale_st import WhaleST
+
+RECONSTRUCTED, IMAGINED = 8, 4  # frames, sequences
+OBSERVED = 6  # frames at the beginning of an imagined sequence
+
+
+@torch.inference_mode()
+def reconstructions(model: WhaleST, data: EpisodeSet, gap: int) -> np.ndarray:
+    """Frames of several episodes, and what encoding and decoding leaves of them.
+
+    The reference is the first frame of the episode, the frame at most `gap` later.
+    Returns (2 * R, K * R, 3) uint8.
+    """
+    episodes = _spread(data, RECONSTRUCTED)
+    frames = to_float(data.frames[episodes]).to(model.action_scale.device)
+    real = frames[:, min(gap, frames.shape[1] - 1)]
+    return _sheet([real, model.decode(model.encode(real), frames[:, 0])])
+
+
+@torch.inference_mode()
+def imaginations(model: WhaleST, data: EpisodeSet, codes: Tensor, length: int) -> np.ndarray:
+    """The frames after the first OBSERVED of several episodes, under their own actions.
+
+    codes: (E, T+1, N, C) of all episodes; length: frames, the observed ones included.
+    Returns (2 * K * R, (length - OBSERVED) * R, 3) uint8.
+    """
+    device = model.action_scale.device
+    episodes = _spread(data, IMAGINED)
+    frames = to_float(data.frames[episodes, :length]).to(device)
+    seen = codes[episodes, :OBSERVED].long().to(device)
+    past, future = data.actions[episodes, : length - 1].to(device).tensor_split([OBSERVED - 1], 1)
+    rollout = imagine(model, model.start(seen, past), future, past)
+    imagined = model.decode(rollout.latents, frames[:, OBSERVED - 1 : OBSERVED])
+    rows = zip(frames[:, OBSERVED:], imagined, strict=True)
+    return _sheet([row for pair in rows for row in pair])
+
+
+def _spread(data: EpisodeSet, count: int) -> Tensor:
+    """Indices of at most `count` episodes."""
+    return torch.linspace(0, len(data) - 1, min(count, len(data))).long()
+
+
+def _sheet(rows: list[Tensor]) -> np.ndarray:
+    """Rows of pictures (K, 3, R, R) float in [0, 1] as one."""
+    pictures = to_bytes(torch.stack(rows).cpu())
+    height, width, size = pictures.shape[:3]
+    return pictures.permute(0, 2, 1, 3, 4).reshape(height * size, width * size, 3).numpy()
