@@ -7,9 +7,14 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from whale_ros.evaluation.tables import behavior_table, prediction_table
+
 if TYPE_CHECKING:
     from whale_ros.actions.space import ActionSpace
     from whale_ros.training.dataset import EpisodeSet
+
+
+BEHAVIOR_SPLITS = ("validation", "held_out_behaviors", "held_out_tasks")
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -22,6 +27,16 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--lpips", type=Path, help="folder with the weights of AlexNet and LPIPS")
     _add_output(parser)
     parser.set_defaults(command=prediction)
+    parser = questions.add_parser("behavior", help="whether knowing the behaviour helps")
+    parser.add_argument("data", type=Path, help="folder made by `whale collect`")
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        action="append",
+        help="folder; several, trained alike but for the seed, tell how sure the answer is",
+    )
+    _add_output(parser)
+    parser.set_defaults(command=behavior)
 
 
 def _add_output(parser: argparse.ArgumentParser) -> None:
@@ -56,6 +71,41 @@ def prediction(options: argparse.Namespace) -> None:
     print(json.dumps(report, indent=1) if options.json else prediction_table(report))
 
 
+def behavior(options: argparse.Namespace) -> None:
+    import torch
+
+    from whale_ros.evaluation.behavior import evaluate_behavior
+    from whale_ros.evaluation.behavior_pictures import draw_z
+    from whale_ros.evaluation.behavior_probe import probe_behavior
+    from whale_ros.evaluation.hardware import hardware
+    from whale_ros.training.dataset import EpisodeSet
+    from whale_ros.world_model.checkpoint import SHIPPED, load_checkpoint
+
+    torch.set_num_threads(1)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    splits = {name: EpisodeSet(options.data, name) for name in BEHAVIOR_SPLITS}
+    models, hashes = [], []
+    for folder in options.checkpoint or [SHIPPED]:
+        model, card = load_checkpoint(folder)
+        check_actions(options.data, splits["validation"], card.action_space)
+        models.append(model.to(device))
+        hashes.append(card.sha256)
+    train = EpisodeSet(options.data, "train")
+    report = {
+        "checkpoints": hashes,
+        "splits": [evaluate_behavior(models, data) for data in splits.values()],
+        "told_from_z": [probe_behavior(m, train, splits["validation"]) for m in models],
+        "hardware": hardware(),
+        "torch": torch.__version__,
+    }
+    if options.pictures:
+        options.pictures.mkdir(parents=True, exist_ok=True)
+        shown = [splits["validation"], splits["held_out_behaviors"]]
+        for number, model in enumerate(models):
+            draw_z(model, shown, options.pictures / f"z_{number}.png")
+    print(json.dumps(report, indent=1) if options.json else behavior_table(report))
+
+
 def check_actions(folder: Path, data: EpisodeSet, space: ActionSpace) -> None:
     """Raises ValueError if the actions of the data are not those of a checkpoint."""
     if data.action_space != space:
@@ -63,34 +113,3 @@ def check_actions(folder: Path, data: EpisodeSet, space: ActionSpace) -> None:
             f"the actions of {folder} are {data.action_space.signature}, "
             f"those of the checkpoint {space.signature}"
         )
-
-
-def prediction_table(report: dict) -> str:
-    lines = [
-        f"{report['windows']} windows of {report['episodes']} {report['split']} episodes, "
-        f"{report['observed_frames']} frames observed, {report['imagined_frames']} imagined"
-    ]
-    for title, metric, digits in (
-        ("PSNR [dB]", "psnr_db", 2),
-        ("PSNR on moving pixels [dB]", "moving_pixels_psnr_db", 2),
-        ("SSIM", "ssim", 4),
-        ("LPIPS (less is better)", "lpips", 4),
-        ("distance in the tokenizer's features", "feature_distance", 4),
-        ("error of the hand [cm], median", "hand_error_cm_median", 2),
-        ("error of the hand [cm], 90 % quantile", "hand_error_cm_worst_tenth", 2),
-    ):
-        if metric not in report:
-            continue
-        steps = list(report[metric]["model"])
-        lines += ["", f"{title:40}" + "".join(f"step {step:>3}  " for step in steps)]
-        for name, values in report[metric].items():
-            lines.append(f"  {name:38}" + "".join(f"{values[s]:8.{digits}f}  " for s in steps))
-    if "lpips" not in report:
-        lines += ["", "LPIPS: no weights, see --lpips and whale_ros/evaluation/lpips.py"]
-    lines += ["", "gain on moving pixels, with its 95 % interval over episodes"]
-    for name, gain in report["moving_pixels_gain_db"].items():
-        lines.append(
-            f"  {name:38}{gain['db']:8.2f} dB at step {gain['step']} "
-            f"({gain['from']:.2f} .. {gain['to']:.2f})"
-        )
-    return "\n".join(lines)

@@ -32,9 +32,9 @@ def run(options: argparse.Namespace) -> None:
     import torch
 
     from whale_ros.actions.statistics import statistics
-    from whale_ros.cli.evaluate import prediction_table
     from whale_ros.evaluation.hardware import hardware
     from whale_ros.evaluation.prediction import evaluate_prediction
+    from whale_ros.evaluation.tables import prediction_table
     from whale_ros.evaluation.thresholds import measure_thresholds
     from whale_ros.sim.camera import DESCRIPTION
     from whale_ros.training.dataset import EpisodeSet

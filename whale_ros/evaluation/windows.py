@@ -34,9 +34,14 @@ class Window:
 
 
 def held_out_windows(
-    data: EpisodeSet, history: int, horizon: int, device: torch.device | str = "cpu", seed: int = 0
+    data: EpisodeSet,
+    history: int,
+    horizon: int,
+    device: torch.device | str = "cpu",
+    seed: int = 0,
+    stride: int = STRIDE,
 ) -> Iterator[Window]:
-    """All windows of `horizon` steps after `history` frames, in batches.
+    """Windows of `horizon` steps after `history` frames, one every `stride` frames, in batches.
 
     The seed pairs each episode with another one, which lends it `other_actions`.
     Raises ValueError if the episodes are too short for any.
@@ -46,7 +51,7 @@ def held_out_windows(
         raise ValueError(
             f"the episodes have {data.frames.shape[1]} frames, evaluation needs at least {length}"
         )
-    starts = range(0, data.frames.shape[1] - length + 1, STRIDE)
+    starts = range(0, data.frames.shape[1] - length + 1, stride)
     pairs = torch.tensor([(e, s) for e in range(len(data)) for s in starts])
     for chunk in pairs.split(BATCH):
         yield windows_at(data, chunk, history, horizon, device, seed)
