@@ -151,6 +151,22 @@ def test_rollouts_that_are_joined_go_on_as_each_alone(small_model, first, second
     torch.testing.assert_close(joined.features, expected, atol=1e-4, rtol=0)
 
 
+@pytest.mark.slow
+@torch.inference_mode()
+def test_a_step_is_one_graph_that_imagines_the_same(random_model):
+    """A graph cannot hold anything that waits for the GPU; what could would be refused here."""
+    model, compiled = random_model(), random_model()
+    compiled.compile_step(backend="eager")
+    latents, actions = draw(model, 1, 6, 0, 5 + 3)
+    index = torch.zeros(3, dtype=torch.long)
+    states = [m.fork(m.start(latents, actions[:, :5]), index) for m in (model, compiled)]
+    for t in range(5, 8):
+        action = actions[index, t]
+        states[0], expected = model.step(states[0], action)
+        states[1], found = compiled.step(states[1], action)
+        torch.testing.assert_close(found.features, expected.features, atol=1e-4, rtol=0)
+
+
 def snapshot(state: State) -> list:
     caches = [cache for cache in (state.dynamics, state.behavior) if cache and cache.buffer]
     held = [t[:, :, : c.length] for c in caches for pair in c.buffer.layers for t in pair]

@@ -102,6 +102,14 @@ class WhaleST(nn.Module):
             entropy=entropy / math.log(self.dynamics.levels),
         )
 
+    def compile_step(self, backend: str = "inductor") -> None:
+        """Let torch compile `step` as one graph: no part of it ever waits for the GPU.
+
+        Worth its minutes of compiling on a GPU; on a CPU it gains next to nothing.
+        """
+        compiled = torch.compile(self.step, backend=backend, fullgraph=True, dynamic=True)
+        self.step = compiled  # type: ignore[method-assign]
+
     def rewind(self, state: State, steps: int, hold_behavior: bool = False) -> State:
         """Raises ValueError if there are not so many steps, or their past is forgotten.
 
