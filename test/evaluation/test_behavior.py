@@ -34,6 +34,11 @@ def report(models, held_out):
     return evaluate_behavior(models, held_out)
 
 
+@pytest.fixture(scope="module")
+def measured(models, held_out):
+    return measure(models[0], held_out)
+
+
 @torch.inference_mode()
 def slowly(model, data, context: int, way: str, step: int) -> dict[str, float]:
     """The numbers of METRICS, window by window, step by step, each from what `WAYS` says."""
@@ -86,8 +91,8 @@ def slowly(model, data, context: int, way: str, step: int) -> dict[str, float]:
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("context", CONTEXTS)
-def test_numbers_are_those_of_windows_foretold_one_by_one(models, held_out, context, way):
-    found = measure(models[0], held_out, context)
+def test_numbers_are_those_of_windows_foretold_one_by_one(models, held_out, measured, context, way):
+    found = measured[context]
     everybody = torch.ones(len(held_out))
     for step in (1, REPORTED_STEPS[-1]):
         expected = slowly(models[0], held_out, context, way, step)
@@ -100,7 +105,7 @@ def test_a_report_gives_mean_and_spread_over_models(models, held_out, report):
     everybody = torch.ones(len(held_out))
     for context in CONTEXTS:
         values = [
-            float(measure(model, held_out, context).value("feature_distance", "own", everybody)[0])
+            float(measure(model, held_out)[context].value("feature_distance", "own", everybody)[0])
             for model in models
         ]
         found = report[f"context_of_{context}"]["feature_distance"]["own"]["1"]

@@ -12,13 +12,14 @@ context lacks. All is repeated for several checkpoints, trained alike but for th
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from tqdm import tqdm
 
 from whale_ros.evaluation.bootstrap import interval
 from whale_ros.evaluation.prediction import (
@@ -58,7 +59,7 @@ METRICS = {
 
 @dataclass
 class Measured:
-    """One model on one split under one context. Sums over the windows of each of E episodes."""
+    """One model on one split in one context. Sums over the windows of each of E episodes."""
 
     sums: dict[tuple[str, str], Tensor]  # metric, way: (E, S), S reported steps
     counts: dict[str, Tensor]  # metric: (E, S), what to divide by
@@ -77,9 +78,11 @@ class Measured:
 
 def evaluate_behavior(models: list[WhaleST], data: EpisodeSet, seed: int = 0) -> dict:
     """A report of one split: the means over models, and how much these differ (std)."""
-    report: dict = {"split": data.infos[0].split, "episodes": len(data), "seed": seed}
+    split = data.infos[0].split
+    every_model = [measure(model, data, seed) for model in tqdm(models, f"evaluating {split}")]
+    report: dict = {"split": split, "episodes": len(data), "seed": seed}
     for context in CONTEXTS:
-        measured = [measure(model, data, context, seed) for model in models]
+        measured = [contexts[context] for contexts in every_model]
         everybody = torch.ones(len(data))
         values = {
             metric: {
@@ -126,20 +129,21 @@ def _over_models(values: list[float]) -> dict:
 
 
 @torch.inference_mode()
-def measure(model: WhaleST, data: EpisodeSet, context: int, seed: int = 0) -> Measured:
-    """The dynamics sees `context` frames of each window's history; z may know all of it."""
+def measure(model: WhaleST, data: EpisodeSet, seed: int = 0) -> dict[int, Measured]:
+    """For each of CONTEXTS, the frames of a window's history that the dynamics sees."""
     device = model.action_scale.device
 
-    def windows():
+    def windows() -> Iterator[Window]:
         return held_out_windows(data, HISTORY, HORIZON, device, seed, STRIDE)
 
     own = torch.cat([_own_z(model, window) for window in windows()])
     lender = of_another_behavior([info.behavior for info in data.infos], seed).to(device)
-    by_episode = own.unflatten(0, (len(data), -1))
-    others = by_episode[lender].flatten(0, 1)
+    others = own.unflatten(0, (len(data), -1))[lender].flatten(0, 1)
 
-    sums: defaultdict[tuple[str, str], Tensor] = defaultdict(lambda: _zeros(data))
-    counts: defaultdict[str, Tensor] = defaultdict(lambda: _zeros(data))
+    def zeros() -> Tensor:
+        return torch.zeros(len(data), len(REPORTED_STEPS))
+
+    measured = {c: Measured(defaultdict(zeros), defaultdict(zeros)) for c in CONTEXTS}
     done = 0
     for window in windows():
         rows = slice(done, done + len(window.actions))
@@ -151,16 +155,17 @@ def measure(model: WhaleST, data: EpisodeSet, context: int, seed: int = 0) -> Me
             "none": model.dynamics.no_behavior.expand(len(window.actions), -1),
         }
         moves = is_moving(window)[:, STEPS].float()
-        codes = model.encode(torch.cat([window.past_frames, window.future_frames], dim=1))
-        codes = codes[:, HISTORY - context :]
-        for way, z in held.items():
-            for metric, number in _errors(model, window, moves, codes, z).items():
-                sums[metric, way].index_add_(0, window.episodes, number.cpu())
         pixels = moves.sum((2, 3)).cpu()
-        for metric in METRICS:
-            weight = pixels if metric == "moving_pixels_psnr_db" else torch.ones_like(pixels)
-            counts[metric].index_add_(0, window.episodes, weight)
-    return Measured(dict(sums), dict(counts))
+        codes = model.encode(torch.cat([window.past_frames, window.future_frames], dim=1))
+        for context, sums in measured.items():
+            seen = codes[:, HISTORY - context :]
+            for way, z in held.items():
+                for metric, number in _errors(model, window, moves, seen, z).items():
+                    sums.sums[metric, way].index_add_(0, window.episodes, number.cpu())
+            for metric in METRICS:
+                weight = pixels if metric == "moving_pixels_psnr_db" else torch.ones_like(pixels)
+                sums.counts[metric].index_add_(0, window.episodes, weight)
+    return measured
 
 
 def of_another_behavior(behaviors: list[str], seed: int) -> Tensor:
@@ -209,7 +214,3 @@ def _errors(
         "moving_pixels_psnr_db": (error * moves).sum((2, 3)),
         "cross_entropy_nats": surprise[:, STEPS],
     }
-
-
-def _zeros(data: EpisodeSet) -> Tensor:
-    return torch.zeros(len(data), len(REPORTED_STEPS))

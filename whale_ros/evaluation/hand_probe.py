@@ -17,6 +17,7 @@ from whale_ros.world_model.frames import to_float
 SIZE = 64  # pixels that it looks at, square
 CHANNELS = (16, 32, 64, 64)
 STEPS = 1500
+LOOKS = 20  # at a picture, at most: small datasets are soon known by heart
 BATCH = 64
 LEARNING_RATE = 2e-3
 
@@ -59,6 +60,7 @@ def train_hand_probe(
     probe.mean.copy_(positions.mean(0))
     probe.spread.copy_(positions.std(0).clamp(min=1e-3))
     probe.to(device).train()
+    steps = min(steps, 2 + LOOKS * len(frames) // BATCH)
     optimizer = torch.optim.AdamW(probe.parameters(), weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps)
     generator = torch.Generator().manual_seed(seed)
