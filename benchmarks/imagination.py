@@ -2,19 +2,21 @@
 """How fast candidates are imagined and retraced: our engine against naive recomputation.
 
     source scripts/env.sh
-    python benchmarks/imagination.py            # one thread, a minute or two
-    python benchmarks/imagination.py --json
+    python benchmarks/imagination.py                # one thread; with the sizes some minutes
+    python benchmarks/imagination.py --sizes tiny   # one or two
+    python benchmarks/imagination.py --device cuda --json
 
-Naive means: one candidate at a time, and for every new frame the whole window through the network
+Naive means: one candidate at a time, and for every new frame the whole past through the network
 again. Both are run in turns in one process, on the same random weights (speed does not depend on
-them), and must agree in what they imagine. Retracing judges the last
-frame, as for a planner's candidates without a gripper switch.
+them), and must agree in what they imagine. Retracing judges the last frame, as for a planner's
+candidates without a gripper switch. Then every size on its own: one candidate, a full window.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -27,7 +29,7 @@ from whale_ros.actions.space import ActionSpace
 from whale_ros.evaluation.hardware import hardware
 from whale_ros.imagination.retracing import K, Retracing, feature_distance, judge
 from whale_ros.imagination.rollout import Rollout, imagine
-from whale_ros.world_model.config import WhaleConfig
+from whale_ros.world_model.config import WhaleConfig, shipped
 from whale_ros.world_model.interface import StepOutput
 from whale_ros.world_model.whale_st import WhaleST
 
@@ -45,7 +47,8 @@ def imagine_naively(
         outputs: list[StepOutput] = []
         seen = latents[row : row + 1]
         for t in range(past_actions.shape[1], taken.shape[1]):
-            output = _next_frame(model, seen, taken[row : row + 1, : t + 1])
+            z = _behavior(model, seen, taken[row : row + 1, :t])
+            output = _next_frame(model, seen, taken[row : row + 1, : t + 1], z)
             seen = torch.cat([seen, output.latent.unsqueeze(1)], dim=1)
             outputs.append(output)
         rows.append(outputs)
@@ -74,48 +77,58 @@ def retrace_naively(
                 window = rollout.actions[row, t - k : t + 1].numpy()
                 if holds_gripper_switch(window):
                     continue
-                now = seen[row : row + 1, : t + 1], rollout.actions[row : row + 1, :t]
-                z = model.start(*now).z[:, -1]  # z_t, held while retracing
                 kept = seen[row : row + 1, : t - k + 1]  # o_{<= t-k}
                 taken = rollout.actions[row : row + 1, : t - k]  # a_{< t-k}
+                z = _behavior(
+                    model, seen[row : row + 1, : t + 1], rollout.actions[row : row + 1, :t]
+                )
+                z = torch.cat([z[:, : t - k], z[:, -1:].expand(-1, k + 1, -1)], dim=1)
                 for step in torch.from_numpy(split(compose(window), k + 1)).to(taken):
                     taken = torch.cat([taken, step.view(1, 1, -1)], dim=1)
-                    output = _next_frame(model, kept, taken, z)
+                    output = _next_frame(model, kept, taken, z[:, : kept.shape[1]])
                     kept = torch.cat([kept, output.latent.unsqueeze(1)], dim=1)
                 distance = feature_distance(output.features[0], rollout.features[row, frame])
                 apart[row, frame, column] = distance
     return Retracing(apart.nanmean(dim=2), rollout.entropy, ~apart.isnan())
 
 
-def _next_frame(
-    model: WhaleST, latents: Tensor, actions: Tensor, z: Tensor | None = None
-) -> StepOutput:
-    """The frame after latents (1, T, N, C) under actions (1, T, 7), all computed anew."""
-    state = model.start(latents, actions[:, :-1], z)
-    return model.step(state, actions[:, -1])[1]
+def _behavior(model: WhaleST, latents: Tensor, actions: Tensor) -> Tensor:
+    """z (1, T, Z) at each of the frames (1, T, N, C), given the actions (1, T-1, 7) between."""
+    return model.behavior.infer(latents, model.normalised(actions))
+
+
+def _next_frame(model: WhaleST, latents: Tensor, actions: Tensor, z: Tensor) -> StepOutput:
+    """The frame after latents (1, T, N, C) under actions (1, T, 7) and z (1, T, Z)."""
+    logits, _ = model.dynamics(latents, model.normalised(actions), z)
+    probability = logits[:, -1].softmax(-1)
+    values = model.tokenizer.values(torch.arange(probability.shape[-1]))
+    entropy = -torch.special.xlogy(probability, probability).sum(-1).mean((-2, -1))
+    return StepOutput(
+        latent=probability.argmax(-1),
+        features=probability @ values,
+        entropy=entropy / math.log(probability.shape[-1]),
+    )
 
 
 @torch.inference_mode()
-def benchmark(context: int, horizon: int, candidates: int, repeats: int) -> dict:
+def against_naive(model: WhaleST, context: int, horizon: int, candidates: int, turns: int) -> dict:
     """Median seconds of both engines, and what follows from them."""
-    model = WhaleST(WhaleConfig(), ActionSpace()).eval()
-    generator = torch.Generator().manual_seed(0)
-    for parameter in model.parameters():
-        parameter.normal_(std=0.1, generator=generator)
-    tokens = model.config.tokenizer
-    shape = (1, context, tokens.tokens, tokens.code_dim)
-    latents = torch.randint(tokens.code_levels, shape, generator=generator)
-    past = 0.02 * torch.randn(1, context - 1, 7, generator=generator)
-    actions = 0.02 * torch.randn(candidates, horizon, 7, generator=generator)
-    index = torch.zeros(candidates, dtype=torch.long)
+    latents, past, actions = _inputs(model, context, horizon, candidates)
+    index = torch.zeros(candidates, dtype=torch.long, device=past.device)
     last = (horizon - 1,)
+    resolution = model.config.tokenizer.resolution
+    picture = torch.rand(1, 3, resolution, resolution, device=past.device)
     seconds: dict[str, list[float]] = {}
 
-    for repeat in range(repeats):
+    for turn in range(turns):
+        _timed(seconds, "encode", model.encode, picture)
         state = _timed(seconds, "start", _start, model, latents, past, index)
         ours = _timed(seconds, "imagine", imagine, model, state, actions, past[index])
+        _timed(seconds, "decode", model.decode, ours.latents, picture)
+        held = _start(model, latents, past, index, model.dynamics.no_behavior.unsqueeze(0))
+        _timed(seconds, "imagine without behaviour", imagine, model, held, actions, past[index])
         judged = _timed(seconds, "retrace", judge, model, ours)
-        if repeat % 5:
+        if turn % 5:
             continue  # the naive way is slow, so it gets a fifth of the turns
         many = latents[index]
         plain = _timed(seconds, "naive imagine", imagine_naively, model, many, past[index], actions)
@@ -126,26 +139,27 @@ def benchmark(context: int, horizon: int, candidates: int, repeats: int) -> dict
         )
     median = {name: sorted(values)[len(values) // 2] for name, values in seconds.items()}
     imagined = median["start"] + median["imagine"]
-    ours_s, naive_s = (
-        imagined + median["retrace"],
-        median["naive imagine"] + median["naive retrace"],
-    )
+    ours_s = imagined + median["retrace"]
+    naive_s = median["naive imagine"] + median["naive retrace"]
+    behavior = max(0.0, median["imagine"] - median["imagine without behaviour"])
+    request = median["encode"] + imagined + median["decode"]  # a new image, and pictures back
+    frames = horizon * candidates
     return {
+        "model": model.config.name,
         "context": context,
         "horizon": horizon,
         "candidates": candidates,
-        "tokens_per_frame": tokens.tokens,
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "threads": torch.get_num_threads(),
-        "hardware": hardware(),
-        "torch": torch.__version__,
+        "turns": turns,
         "seconds": {name: round(value, 5) for name, value in median.items()},
-        "ms_per_frame_and_candidate": round(1000 * imagined / (horizon * candidates), 3),
-        "ms_per_frame_and_candidate_with_retracing": round(
-            1000 * ours_s / (horizon * candidates), 3
-        ),
-        "tokens_per_second": round(horizon * candidates * tokens.tokens / imagined),
-        "share_of_retracing": round(median["retrace"] / ours_s, 3),
+        "ms_per_frame_and_candidate": round(1000 * imagined / frames, 3),
+        "ms_per_frame_and_candidate_with_retracing": round(1000 * ours_s / frames, 3),
+        "tokens_per_second": round(frames * model.config.tokenizer.tokens / imagined),
+        "shares_without_retracing": {
+            "tokenizer, encoding one image": round(median["encode"] / request, 3),
+            "behaviour model": round(behavior / request, 3),
+            "dynamics": round((imagined - behavior) / request, 3),
+            "tokenizer, decoding every frame": round(median["decode"] / request, 3),
+        },
         "naive_over_ours": {
             "imagine": round(median["naive imagine"] / imagined, 2),
             "retrace": round(median["naive retrace"] / median["retrace"], 2),
@@ -154,13 +168,73 @@ def benchmark(context: int, horizon: int, candidates: int, repeats: int) -> dict
     }
 
 
-def _start(model: WhaleST, latents: Tensor, past: Tensor, index: Tensor) -> Any:
-    return model.fork(model.start(latents, past), index)
+@torch.inference_mode()
+def alone(model: WhaleST, horizon: int, turns: int) -> dict:
+    """Milliseconds per frame that one candidate is imagined in, after a full window."""
+    latents, past, actions = _inputs(model, model.config.dynamics.window, horizon, 1)
+    state = model.start(latents, past)
+    seconds: dict[str, list[float]] = {}
+    for _ in range(turns):
+        rollout = _timed(seconds, "imagine", imagine, model, state, actions, past)
+    resolution = model.config.tokenizer.resolution
+    picture = torch.rand(1, 3, resolution, resolution, device=past.device)
+    _timed(seconds, "decode", model.decode, rollout.latents[:, -1], picture)
+    frame = sorted(seconds["imagine"])[turns // 2] / horizon
+    return {
+        "resolution": resolution,
+        "tokens_per_frame": model.config.tokenizer.tokens,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "ms_per_frame": round(1000 * frame, 2),
+        "ms_to_decode_a_frame": round(1000 * seconds["decode"][0], 2),
+        "tokens_per_second": round(model.config.tokenizer.tokens / frame),
+        "horizon": horizon,
+        "turns": turns,
+    }
+
+
+def _random_model(name: str, device: str) -> WhaleST:
+    torch.manual_seed(0)
+    model = WhaleST(WhaleConfig.named(name), ActionSpace()).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(std=0.1)
+    model.to(device)
+    if device != "cpu":
+        model.compile_step()
+    return model
+
+
+def _parameters(name: str) -> int:
+    with torch.device("meta"):
+        model = WhaleST(WhaleConfig.named(name), ActionSpace())
+    return sum(p.numel() for p in model.parameters())
+
+
+def _inputs(
+    model: WhaleST, context: int, horizon: int, candidates: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Random latents (1, T, N, C), the actions between them, those that follow (K, H, 7)."""
+    generator = torch.Generator().manual_seed(0)
+    tokens = model.config.tokenizer
+    shape = (1, context, tokens.tokens, tokens.code_dim)
+    latents = torch.randint(tokens.code_levels, shape, generator=generator)
+    past = 0.02 * torch.randn(1, context - 1, 7, generator=generator)
+    actions = 0.02 * torch.randn(candidates, horizon, 7, generator=generator)
+    device = model.device
+    return latents.to(device), past.to(device), actions.to(device)
+
+
+def _start(
+    model: WhaleST, latents: Tensor, past: Tensor, index: Tensor, z: Tensor | None = None
+) -> Any:
+    return model.fork(model.start(latents, past, z), index)
 
 
 def _timed(seconds: dict[str, list[float]], name: str, work: Callable, *arguments: Any) -> Any:
     began = time.perf_counter()
     result = work(*arguments)
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
     seconds.setdefault(name, []).append(time.perf_counter() - began)
     return result
 
@@ -169,33 +243,65 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--context", type=int, default=6, help="observed frames")
+    sizes = sorted((path.stem for path in shipped()), key=_parameters)
+    parser.add_argument("--context", type=int, default=16, help="observed frames")
     parser.add_argument("--horizon", type=int, default=8, help="imagined frames")
     parser.add_argument("--candidates", type=int, default=16)
-    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--turns", type=int, default=11)
+    parser.add_argument("--sizes", nargs="*", default=sizes)
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--json", action="store_true", help="print numbers for programs")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    report = benchmark(options.context, options.horizon, options.candidates, options.repeats)
-    if options.json:
-        print(json.dumps(report, indent=1))
-        return
+    report = {
+        "hardware": hardware(),
+        "device": torch.cuda.get_device_name() if options.device == "cuda" else "CPU, one thread",
+        "torch": torch.__version__,
+        **against_naive(
+            _random_model("tiny", options.device),
+            options.context,
+            options.horizon,
+            options.candidates,
+            options.turns,
+        ),
+        "sizes": {},
+    }
+    for name in options.sizes:
+        small = name == "tiny"
+        model = _random_model(name, options.device)
+        report["sizes"][name] = alone(model, 8 if small else 2, options.turns if small else 3)
+    print(json.dumps(report, indent=1) if options.json else _table(report))
+
+
+def _table(report: dict) -> str:
     seconds, ratio = report["seconds"], report["naive_over_ours"]
-    print(f"{report['hardware']}, one thread, torch {report['torch']}")
-    print(
-        f"{report['candidates']} candidates x {report['horizon']} frames after "
-        f"{report['context']}, {report['parameters'] / 1e6:.2f} M parameters"
-    )
     ours = seconds["start"] + seconds["imagine"]
-    print(f"{'':10}{'ours':>10}{'naive':>10}{'ratio':>8}")
+    lines = [
+        f"{report['hardware']}, {report['device']}, torch {report['torch']}",
+        f"{report['model']}: {report['candidates']} candidates x {report['horizon']} frames after "
+        f"{report['context']}, median of {report['turns']} turns",
+        f"{'':10}{'ours':>10}{'naive':>10}{'ratio':>8}",
+    ]
     for name, mine in (("imagine", ours), ("retrace", seconds["retrace"])):
         naive = seconds["naive " + name]
-        print(f"{name:10}{mine:9.3f}s{naive:9.3f}s{ratio[name]:7.1f}x")
-    print(f"both together: {ratio['both']:.1f} times as fast as naive recomputation")
-    print(f"{report['ms_per_frame_and_candidate']:.2f} ms per imagined frame and candidate")
-    print(f"{report['ms_per_frame_and_candidate_with_retracing']:.2f} ms with retracing")
-    print(f"{report['tokens_per_second']} tokens/s")
-    print(f"{100 * report['share_of_retracing']:.0f} % of the time is retracing")
+        lines.append(f"{name:10}{mine:9.3f}s{naive:9.3f}s{ratio[name]:7.1f}x")
+    lines += [
+        f"both together: {ratio['both']:.1f} times as fast as naive recomputation",
+        f"{report['ms_per_frame_and_candidate']:.2f} ms per imagined frame and candidate",
+        f"{report['ms_per_frame_and_candidate_with_retracing']:.2f} ms with retracing",
+        f"{report['tokens_per_second']} tokens/s",
+        "shares of a request, retracing aside, if every frame is decoded:",
+    ]
+    for name, share in report["shares_without_retracing"].items():
+        lines.append(f"  {name:34}{100 * share:5.1f} %")
+    lines += ["", f"one candidate alone{'ms/frame':>12}{'ms to decode':>14}{'tokens/s':>10}"]
+    for name, row in report["sizes"].items():
+        size = f"{name} {row['parameters'] / 1e6:.1f} M"
+        lines.append(
+            f"{size:19}{row['ms_per_frame']:12.1f}{row['ms_to_decode_a_frame']:14.1f}"
+            f"{row['tokens_per_second']:10}"
+        )
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -96,7 +96,7 @@ class LiveModel:
         frames = self._aligned()
         state, past = self._start(frames, commands)
         action = commands.actions(frames[-1].stamp_s, self._step_s, 1)
-        rollout = imagine(self.model, state, _tensor(action[None]), past)
+        rollout = imagine(self.model, state, self._tensor(action[None]), past)
         retracing = judge(self.model, rollout)
         return Judgement(
             retraced=bool(retracing.took_part.any()),
@@ -133,8 +133,9 @@ class LiveModel:
             ]
         )
         state, past = self._start(frames, commands)
-        index = torch.zeros(len(candidates), dtype=torch.long)
-        rollout = imagine(self.model, self.model.fork(state, index), _tensor(actions), past[index])
+        index = torch.zeros(len(candidates), dtype=torch.long, device=self.model.device)
+        forked = self.model.fork(state, index)
+        rollout = imagine(self.model, forked, self._tensor(actions), past[index])
         retracing = judge(self.model, rollout)
         distance = None if self._goal is None else feature_distance(rollout.features, self._goal)
         return Imagined(rollout, retracing, distance, frames[-1].picture, newest)
@@ -143,7 +144,7 @@ class LiveModel:
     def decode(self, imagined: Imagined) -> np.ndarray:
         """Pictures (K, H, R, R, 3) uint8 RGB."""
         pictures = self.model.decode(imagined.rollout.latents, imagined.reference)
-        return to_bytes(pictures).numpy()
+        return to_bytes(pictures).cpu().numpy()
 
     def _start(self, frames: list[_Frame], commands: CommandTimeline) -> tuple[State, Tensor]:
         codes = torch.stack([frame.codes for frame in frames]).unsqueeze(0)
@@ -152,7 +153,7 @@ class LiveModel:
             commands.actions(begin, end - begin, 1)
             for begin, end in zip(stamps[:-1], stamps[1:], strict=True)
         ]
-        actions = _tensor(np.concatenate(past)[None])
+        actions = self._tensor(np.concatenate(past)[None])
         return self.model.start(codes, actions), actions
 
     def _aligned(self) -> list[_Frame]:
@@ -176,8 +177,8 @@ class LiveModel:
     def _encode(self, images: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
         resolution = self.model.config.tokenizer.resolution
         pictures = to_float(torch.from_numpy(np.stack([fit(i, resolution) for i in images])))
+        pictures = pictures.to(self.model.device)
         return pictures, self.model.encode(pictures)
 
-
-def _tensor(actions: np.ndarray) -> Tensor:
-    return torch.from_numpy(actions.astype(np.float32))
+    def _tensor(self, actions: np.ndarray) -> Tensor:
+        return torch.from_numpy(actions.astype(np.float32)).to(self.model.device)

@@ -53,6 +53,8 @@ PARAMETERS = (
               "What the gate tells the gripper, std_msgs/Float64, 0 open .. 1 closed.",
               read_only=True),
     Parameter("base_frame", "base", "Frame of the actions.", read_only=True),
+    Parameter("device", "auto", "Where to imagine; auto: a GPU if there is one.",
+              choices=("auto", "cpu", "cuda"), read_only=True),
     Parameter("threads", 1, "CPU threads of torch; one is often fastest for small models.",
               range=(1, 64), read_only=True),
 )  # fmt: skip
@@ -72,7 +74,10 @@ class WorldModelNode(Node):
         self._values = declare(self, PARAMETERS)
         torch.set_num_threads(self._values["threads"])
         model, self._card = load_checkpoint(Path(self._values["checkpoint"] or SHIPPED))
-        self._live = LiveModel(model)
+        device = self._values["device"]
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        self._live = LiveModel(model.to(device))
         self._commands = CommandTimeline()
         self._commands_lock = threading.Lock()
         self._twist, self._gripper = np.zeros(6), 0.0

@@ -148,7 +148,7 @@ def dynamics_stage(model: WhaleST, data: EpisodeSet, codes: Tensor) -> Stage:
 @torch.inference_mode()
 def encode_all(model: WhaleST, data: EpisodeSet, show: bool = True) -> Tensor:
     """Codes (E, T+1, N, C) uint8 of every frame, in main memory; `show` the progress or not."""
-    device = model.action_scale.device
+    device = model.device
     episodes = tqdm(data.frames, "encoding", disable=not show)
     return torch.stack([model.encode(to_float(e.to(device))).byte().cpu() for e in episodes])
 

@@ -48,6 +48,10 @@ class WhaleST(nn.Module):
         self.register_buffer("action_scale", scale, persistent=False)
         self.register_buffer("action_offset", offset, persistent=False)
 
+    @property
+    def device(self) -> torch.device:
+        return self.action_scale.device
+
     def encode(self, frames: Tensor) -> Tensor:
         return self.tokenizer.encode(frames)
 
