@@ -39,7 +39,7 @@ def assert_refused(done: subprocess.CompletedProcess, *words: str) -> None:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("whale") / "data"
-    sizes = ("--episodes", 2, "--held-out-episodes", 1, "--steps", 15, "--workers", 1)
+    sizes = ("--episodes", 2, "--held-out-episodes", 2, "--steps", 23, "--workers", 1)
     assert str(folder) in succeed("collect", folder, *sizes)
     return folder
 
@@ -47,8 +47,9 @@ def data(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def run(data, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("whale") / "run"
-    printed = succeed("train", data, folder, "--tokenizer-steps", 2, "--dynamics-steps", 2)
-    assert str(folder / "checkpoint") in printed and "moving_pixels_psnr_db" in printed
+    steps = [f"--{part}-steps=2" for part in ("tokenizer", "behavior", "dynamics")]
+    printed = succeed("train", data, folder, *steps)
+    assert str(folder / "checkpoint") in printed and "PSNR on moving pixels" in printed
     return folder
 
 
@@ -56,10 +57,10 @@ def test_what_is_collected_are_episodes_that_moved(data):
     from whale_ros.data.episodes import load_episode, read_manifest
 
     space, infos = read_manifest(data)
-    splits = ["train", "train", "validation", "held_out_behaviors", "held_out_tasks"]
-    assert [info.split for info in infos] == splits
+    splits = ("train", "validation", "held_out_behaviors", "held_out_tasks")
+    assert [info.split for info in infos] == [split for split in splits for _ in range(2)]
     episode = load_episode(data / infos[0].file)
-    assert episode.frames.shape == (16, 64, 64, 3)
+    assert episode.frames.shape == (24, 64, 64, 3)
     # Once under way, and before it arrives, the hand goes where it is told to.
     moved = episode.hand_position[5] - episode.hand_position[1]
     told = episode.actions[1:5, :3].sum(axis=0)
@@ -69,26 +70,52 @@ def test_what_is_collected_are_episodes_that_moved(data):
 
 
 def test_what_is_trained_loads_and_its_card_says_how_it_was_made(run, data):
-    from whale_ros.data.episodes import manifest_hash
+    from whale_ros.data.episodes import load_episode, manifest_hash
     from whale_ros.world_model.checkpoint import load_checkpoint
 
     _, card = load_checkpoint(run / "checkpoint")
     assert card.training["manifest_sha256"] == manifest_hash(data)
-    assert (card.training["tokenizer_steps"], card.training["dynamics_steps"]) == (2, 2)
+    for part in ("tokenizer", "behavior", "dynamics"):
+        assert card.training[f"{part}_steps"] == 2
     assert card.camera and card.thresholds.candidate_uncertainty > 0
+    lowest, highest = (np.array(card.action_statistics[key]) for key in ("min", "max"))
+    actions = np.stack([load_episode(data / f"train/{i:06}.npz").actions for i in range(2)])
+    np.testing.assert_allclose(lowest, actions.min((0, 1)), atol=1e-6)
+    np.testing.assert_allclose(highest, actions.max((0, 1)), atol=1e-6)
 
 
-def test_evaluating_gives_the_numbers_of_the_card(run, data):
+def test_evaluating_prediction_gives_the_numbers_of_the_card_and_pictures(run, data, tmp_path):
     from whale_ros.world_model.checkpoint import read_card
 
     command = ("evaluate", "prediction", data, "--checkpoint", run / "checkpoint")
-    report = json.loads(succeed(*command, "--json"))
+    report = json.loads(succeed(*command, "--json", "--pictures", tmp_path))
     card = read_card(run / "checkpoint")
     assert report["checkpoint"] == card.sha256
     assert report["psnr_db"] == card.metrics["psnr_db"]
     assert set(report["psnr_db"]) == {"model", "shuffled", "ceiling", "copy"}
     for values in report["psnr_db"].values():
-        assert set(values) == {"1", "4", "8"}
+        assert set(values) == {"1", "4", "8", "15"}
+    assert set(report["hand_error_cm_median"]) == {*report["psnr_db"], "real frames"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "window_0.png", "window_1.png", "psnr.png",
+    }  # fmt: skip
+
+
+def test_evaluating_behavior_compares_checkpoints_and_says_what_z_tells(run, data, tmp_path):
+    twice = ("--checkpoint", run / "checkpoint") * 2
+    printed = succeed("evaluate", "behavior", data, *twice, "--pictures", tmp_path)
+    assert "2 checkpoints" in printed and "better than none" in printed
+    for split in ("validation", "held_out_behaviors", "held_out_tasks"):
+        assert f"{split}, 2 episodes" in printed
+    assert {path.name for path in tmp_path.iterdir()} == {"z_0.png", "z_1.png"}
+
+
+def test_models_are_listed_with_what_they_cost():
+    printed = succeed("models").splitlines()
+    assert printed[0].split() == ["tiny", "small", "base", "whale_x"]
+    report = json.loads(succeed("models", "--json"))
+    row = next(line for line in printed if line.startswith("parameters [M]"))
+    assert row.split()[2:] == [f"{model['parameters'] / 1e6:.2f}" for model in report]
 
 
 def test_what_is_not_there_is_refused_in_one_line(run, data, tmp_path):

@@ -23,7 +23,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser = questions.add_parser("prediction", help="how well frames are foretold")
     parser.add_argument("data", type=Path, help="folder made by `whale collect`")
     parser.add_argument("--checkpoint", type=Path, help="folder; default: the shipped one")
-    parser.add_argument("--split", default="validation", help="of the episodes; not train")
+    parser.add_argument("--split", default="validation", help="of the episodes")
     parser.add_argument("--lpips", type=Path, help="folder with the weights of AlexNet and LPIPS")
     _add_output(parser)
     parser.set_defaults(command=prediction)
