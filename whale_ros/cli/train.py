@@ -44,10 +44,8 @@ def run(options: argparse.Namespace) -> None:
     from whale_ros.world_model.config import WhaleConfig
 
     torch.set_num_threads(options.threads)
-    named = Path(options.model).suffix != ".yaml"
-    config = (
-        WhaleConfig.named(options.model) if named else WhaleConfig.from_yaml(Path(options.model))
-    )
+    file = Path(options.model)
+    config = WhaleConfig.from_yaml(file) if file.suffix else WhaleConfig.named(options.model)
     taken = read_card(options.tokenizer).sha256 if options.tokenizer else None
     steps = Steps(
         0 if taken else options.tokenizer_steps, options.behavior_steps, options.dynamics_steps
