@@ -115,11 +115,11 @@ class Dynamics(nn.Module):
         logits, _ = self.forward(context, actions, z, target, is_known)
         error = F.cross_entropy(logits.flatten(0, -2), target.flatten(), reduction="none")
         error = error.view(target.shape).mean(-1)
-        loss = error[~is_known].mean()
+        loss = _mean_where(~is_known, error)
         with torch.no_grad():
             changed = (target != codes[:, :-1]).any(-1) & ~is_known
             right = (logits.argmax(-1) == target).float().mean(-1)
-            metrics = {"accuracy_changed": right[changed].mean()}
+            metrics = {"accuracy_changed": _mean_where(changed, right)}
         return loss, metrics
 
     def _varied(self, z: Tensor, generator: torch.Generator) -> Tensor:
@@ -146,6 +146,11 @@ class Dynamics(nn.Module):
         rows = (codes + first).flatten(0, -2)
         x = F.embedding_bag(rows, table.flatten(0, 1), mode="sum").view(*codes.shape[:-1], width)
         return x if layer.bias is None else x + layer.bias
+
+
+def _mean_where(mask: Tensor, values: Tensor) -> Tensor:
+    """As `values[mask].mean()`, without waiting for the GPU to count; NaN of none."""
+    return (values * mask).sum() / mask.sum()
 
 
 def corrupt(codes: Tensor, levels: int, generator: torch.Generator) -> Tensor:
