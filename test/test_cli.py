@@ -104,7 +104,7 @@ def test_evaluating_prediction_gives_the_numbers_of_the_card_and_pictures(run, d
 def test_evaluating_behavior_compares_checkpoints_and_says_what_z_tells(run, data, tmp_path):
     twice = ("--checkpoint", run / "checkpoint") * 2
     printed = succeed("evaluate", "behavior", data, *twice, "--pictures", tmp_path)
-    assert "2 checkpoints" in printed and "better than none" in printed
+    assert "checkpoints: 2" in printed and "z inferred than none by" in printed
     for split in ("validation", "held_out_behaviors", "held_out_tasks"):
         assert f"{split}, 2 episodes" in printed
     assert {path.name for path in tmp_path.iterdir()} == {"z_0.png", "z_1.png"}

@@ -49,10 +49,12 @@ def probe_behavior(model: WhaleST, train: EpisodeSet, held_out: EpisodeSet) -> d
     for label in ("behavior", "task"):
         names = [getattr(info, label) for info in train.infos[:TRAINED_ON]]
         truth = [getattr(info, label) for info in held_out.infos]
-        report[label] = {
-            kind: round(linear_accuracy(getattr(known, kind), names, getattr(unknown, kind), truth), 3)
+        shares = {
+            kind: linear_accuracy(getattr(known, kind), names, getattr(unknown, kind), truth)
             for kind in Embedded.__dataclass_fields__
-        } | {"chance": round(max(truth.count(name) for name in truth) / len(truth), 3)}
+        }
+        shares["chance"] = max(truth.count(name) for name in truth) / len(truth)
+        report[label] = {kind: round(share, 3) for kind, share in shares.items()}
     return report
 
 

@@ -36,40 +36,51 @@ def prediction_table(report: dict) -> str:
 
 def behavior_table(report: dict) -> str:
     models = len(report["checkpoints"])
-    lines = [f"{models} checkpoints; mean +- standard deviation over them"]
+    lines = [f"checkpoints: {models}"]
+    if models > 1:
+        lines[0] += ", mean +- standard deviation over them"
+    metrics = (
+        ("distance in the tokenizer's features", "feature_distance", 4),
+        ("PSNR on moving pixels [dB]", "moving_pixels_psnr_db", 2),
+        ("cross-entropy of a code [nat]", "cross_entropy_nats", 4),
+    )
     for split in report["splits"]:
         for context in (key for key in split if key.startswith("context_of_")):
             seen = context.removeprefix("context_of_")
             lines += ["", f"{split['split']}, {split['episodes']} episodes, {seen} frames seen"]
-            for title, metric, digits in (
-                ("distance in the tokenizer's features", "feature_distance", 4),
-                ("PSNR on moving pixels [dB]", "moving_pixels_psnr_db", 2),
-                ("cross-entropy of a code [nat]", "cross_entropy_nats", 4),
-            ):
+            for title, metric, digits in metrics:
                 ways = split[context][metric]
-                steps = ways["none"]
-                lines.append(f"  {title:38}" + "".join(f"{f'step {s}':>18}" for s in steps))
+                lines.append(_row(f"  {title}", [f"step {step}" for step in ways["none"]]))
                 for way, values in ways.items():
-                    texts = (_with_spread(v, digits) for v in values.values())
-                    lines.append(f"    {'z ' + way:36}" + "".join(f"{t:>18}" for t in texts))
-            for gain in split[context]["gain"]:
-                lines.append(
-                    f"  z {gain['of']} better than {gain['over']} at step {gain['step']} by "
-                    f"{_with_spread(gain, 4)} ({gain['metric']})"
-                    + (", more than the spread" if gain["more_than_spread"] else "")
-                )
+                    texts = [_with_spread(value, digits) for value in values.values()]
+                    lines.append(_row(f"    z {way}", texts))
+            gains = split[context]["gain"]
+            lines.append(f"  better at step {gains[0]['step']} (*: by more than the spread)")
+            for title, metric, digits in metrics:
+                lines.append(f"    in {title}")
+                for gain in (gain for gain in gains if gain["metric"] == metric):
+                    mark = " *" if gain["more_than_spread"] else ""
+                    each = ", ".join(
+                        f"{low:.{digits}f} .. {high:.{digits}f}"
+                        for _, low, high in gain["of_each_with_95_percent_interval"]
+                    )
+                    lines.append(
+                        f"      z {gain['of']} than {gain['over']} by {_with_spread(gain, digits)}"
+                        f"{mark}  (95 % over episodes: {each})"
+                    )
     lines += ["", "share of validation episodes that a linear probe tells from z"]
-    kinds = report["told_from_z"][0]["behavior"]
-    lines.append(f"{'':24}" + "".join(f"{kind:>22}" for kind in kinds))
+    lines.append(_row("", list(report["told_from_z"][0]["behavior"])))
     for number, told in enumerate(report["told_from_z"]):
         for label, shares in told.items():
-            lines.append(
-                f"  checkpoint {number}, {label:10}"
-                + "".join(f"{s:22.3f}" for s in shares.values())
-            )
+            texts = [f"{share:.3f}" for share in shares.values()]
+            lines.append(_row(f"  checkpoint {number}, {label}", texts))
     return "\n".join(lines)
 
 
+def _row(title: str, texts: list[str]) -> str:
+    return f"{title:40}" + "".join(f"{text:>20}" for text in texts)
+
+
 def _with_spread(value: dict, digits: int) -> str:
-    spread = "?" if value["spread"] is None else f"{value['spread']:.{digits}f}"
-    return f"{value['mean']:.{digits}f} +- {spread}"
+    spread = "" if value["spread"] is None else f" +- {value['spread']:.{digits}f}"
+    return f"{value['mean']:.{digits}f}{spread}"
