@@ -5,10 +5,10 @@
     python benchmarks/behavior_ceiling.py DATA --checkpoint runs/tiny/checkpoint
     python benchmarks/behavior_ceiling.py DATA --json
 
-Takes the checkpoint's tokenizer and trains new dynamics whose z is not inferred but a code for what
-the manifest says of the episode, withheld now and then as in `whale train`. Then compares, on held-out
-episodes of the same behaviours and tasks: the true code, that of another episode, and none. What the
-truth does not gain here, no inferred z can gain.
+Takes the checkpoint's tokenizer and trains new dynamics whose z is not inferred, but a code for
+what the manifest says of the episode, withheld now and then as in `whale train`. Then compares, on
+held-out episodes of the same behaviours and tasks: the true code, that of another episode, and
+none. What the truth does not gain here, no inferred z can gain.
 """
 
 from __future__ import annotations
