@@ -8,6 +8,7 @@ from transforms3d.axangles import axangle2mat
 from transforms3d.quaternions import mat2quat, qmult, quat2mat
 
 from whale_ros.actions.composition import (
+    COMPOSITIONS,
     compose,
     holds_gripper_switch,
     multiply,
@@ -50,19 +51,96 @@ def test_a_composition_moves_and_turns_as_its_actions_do_one_after_the_other(seq
     assert total[GRIPPER] == sequence[-1, GRIPPER]
 
 
-@given(actions, st.integers(1, 10))
-def test_composing_a_split_action_gives_it_back(action, n):
-    parts = split(action, n)
+@pytest.mark.parametrize("type", COMPOSITIONS)
+@given(sequences, actions, st.integers(1, 10))
+def test_composing_a_split_action_gives_it_back(type, sequence, before, n):
+    since = before if type == "absolute_pose" else None
+    total = compose(sequence, type)
+    parts = split(total, n, type, since)
     assert parts.shape == (n, DIM)
-    np.testing.assert_allclose(compose(parts), action, atol=1e-6)
-    assert (parts == parts[0]).all()
+    np.testing.assert_allclose(compose(parts, type), total, atol=1e-6)
+    if since is None:
+        assert (parts == parts[0]).all()
 
 
+@pytest.mark.parametrize("type", COMPOSITIONS)
 @given(sequences, sequences)
-def test_composition_is_associative(first, second):
-    at_once = compose(np.concatenate([first, second]))
-    in_two = compose(np.stack([compose(first), compose(second)]))
+def test_composition_is_associative(type, first, second):
+    at_once = compose(np.concatenate([first, second]), type)
+    in_two = compose(np.stack([compose(first, type), compose(second, type)]), type)
     np.testing.assert_allclose(in_two, at_once, atol=1e-6)
+
+
+def pose_matrix(twist: np.ndarray) -> np.ndarray:
+    """The pose (4, 4) at the end of a twist (6,), by the exponential series of its matrix."""
+    (x, y, z), generator = twist[ROTATION], np.zeros((4, 4))
+    generator[:3] = [[0, -z, y, twist[0]], [z, 0, -x, twist[1]], [-y, x, 0, twist[2]]]
+    total = term = np.eye(4)
+    for i in range(1, 40):
+        term = term @ generator / i
+        total = total + term
+    return total
+
+
+@given(sequences)
+def test_body_twists_compose_as_poses_multiply(sequence):
+    expected = np.eye(4)
+    for action in sequence:
+        expected = expected @ pose_matrix(action)
+    np.testing.assert_allclose(pose_matrix(compose(sequence, "body_twist")), expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("angle", [0.0, *10.0 ** np.arange(-12, 1), 3.0, np.pi - 1e-6])
+def test_the_tiniest_and_the_largest_body_twists_are_what_they_compose_to(angle):
+    twist = np.array([0.3, -0.2, 0.1, *(angle * np.array([2.0, -1.0, 2.0]) / 3), 1.0])
+    np.testing.assert_allclose(compose(twist[None], "body_twist"), twist, atol=1e-9)
+    np.testing.assert_allclose(compose(split(twist, 5, "body_twist"), "body_twist"), twist, 1e-6)
+
+
+def test_a_hand_that_turns_while_it_goes_ahead_goes_in_a_circle():
+    quarter = np.zeros((2, DIM))
+    quarter[:, 0], quarter[:, 5] = np.pi / 4, np.pi / 4  # two eighths of a circle of radius 1
+    np.testing.assert_allclose(pose_matrix(compose(quarter, "body_twist"))[:2, 3], [1, 1])
+    np.testing.assert_allclose(compose(quarter)[:2], [np.pi / 2, 0])
+
+
+@given(st.lists(vectors(np.pi), min_size=2, max_size=6), vectors(0.25))
+def test_differences_of_euler_coordinates_lead_from_the_first_to_the_last(moves, turn):
+    """However often an angle jumps by 360 degrees on the way."""
+    angles = np.cumsum([turn, *(np.array(moves) / 8)], axis=0)
+    wrapped = (angles + np.pi) % (2 * np.pi) - np.pi
+    differences = np.zeros((len(moves), DIM))
+    differences[:, POSITION] = moves
+    differences[:, ROTATION] = np.diff(wrapped, axis=0)
+    total = compose(differences, "euler_coordinate_difference")
+    np.testing.assert_allclose(total[POSITION], np.sum(moves, axis=0), atol=1e-9)
+    np.testing.assert_allclose(total[ROTATION], angles[-1] - angles[0], atol=1e-9)
+
+
+@given(actions, actions, st.integers(1, 6))
+def test_a_target_is_approached_straight_and_evenly(since, target, n):
+    parts = split(target, n, "absolute_pose", since)
+    np.testing.assert_allclose(parts[-1, POSITION], target[POSITION], atol=1e-9)
+    before = np.concatenate([since[None], parts[:-1]])
+    moves = parts[:, POSITION] - before[:, POSITION]
+    np.testing.assert_allclose(moves, np.broadcast_to(moves[0], moves.shape), atol=1e-9)
+    turns = [
+        matrix(one[ROTATION]) @ matrix(other[ROTATION]).T
+        for one, other in zip(parts, before, strict=True)
+    ]
+    np.testing.assert_allclose(turns, [turns[0]] * n, atol=1e-9)
+    assert (parts[:, GRIPPER] == target[GRIPPER]).all()
+
+
+def test_an_unknown_type_and_a_beginning_in_the_wrong_place_are_refused_by_name():
+    action = np.zeros(DIM)
+    for refused in (lambda: compose(action[None], "joints"), lambda: split(action, 2, "joints")):
+        with pytest.raises(ValueError, match="'joints'; known: base_twist"):
+            refused()
+    with pytest.raises(ValueError, match="'absolute_pose', None"):
+        split(action, 2, "absolute_pose")
+    with pytest.raises(ValueError, match="'base_twist'"):
+        split(action, 2, "base_twist", action)
 
 
 @given(st.lists(sequences.filter(lambda s: len(s) == 3), min_size=1, max_size=3), st.integers(1, 4))

@@ -5,7 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whale_ros.actions.space import DIM, GRIPPER, POSITION, ROTATION, ActionSpace
+from whale_ros.actions.composition import compose
+from whale_ros.actions.space import DIM, GRIPPER, POSITION, ROTATION, TYPES, ActionSpace
+from whale_ros.gate.config import GateConfig
+from whale_ros.imagination.live import LiveModel
+from whale_ros.sim.collect import collect
 
 SPACE = ActionSpace()
 DIRECTION = np.array([1.0, -2.0, 2.0]) / 3
@@ -92,7 +96,12 @@ def test_normalising_does_not_change_its_argument():
 
 def test_equal_spaces_share_a_signature_and_different_ones_do_not():
     assert ActionSpace.from_dict(SPACE.to_dict()).signature == SPACE.signature
-    for change in ({"step_s": 0.1}, {"max_translation_m": 0.06}, {"max_rotation_rad": 0.2}):
+    for change in (
+        {"type": "body_twist"},
+        {"step_s": 0.1},
+        {"max_translation_m": 0.06},
+        {"max_rotation_rad": 0.2},
+    ):
         assert ActionSpace(**change).signature != SPACE.signature
 
 
@@ -108,3 +117,29 @@ def test_an_unknown_type_or_key_is_refused_by_name():
         ActionSpace(type="joint_velocity")
     with pytest.raises(ValueError, match="colour"):
         ActionSpace.from_dict({**SPACE.to_dict(), "colour": 1})
+
+
+@pytest.mark.parametrize("type", TYPES)
+def test_every_type_of_increments_can_be_written_read_and_composed(type):
+    space = ActionSpace(type=type)
+    assert ActionSpace.from_dict(space.to_dict()) == space
+    assert compose(still(), type).tolist() == still(1)[0].tolist()
+
+
+def test_absolute_poses_are_refused_because_limits_are_of_increments():
+    with pytest.raises(ValueError, match="absolute_pose"):
+        ActionSpace(type="absolute_pose")
+
+
+def test_only_base_twists_reach_an_arm(random_model, tmp_path):
+    SPACE.must_be_executable()
+    other = ActionSpace(type="body_twist")
+    model = random_model()
+    model.action_space = other
+    for refused in (
+        lambda: GateConfig(action_space=other),
+        lambda: LiveModel(model),
+        lambda: collect(tmp_path, 1, 0, 1, 64, 1, other),
+    ):
+        with pytest.raises(ValueError, match="'body_twist' can be learnt from, not executed"):
+            refused()

@@ -11,13 +11,17 @@ POSITION = slice(0, 3)
 ROTATION = slice(3, 6)
 GRIPPER = 6
 
+# What may be learnt from; `composition` says what they mean. Absolute poses are no increments.
+TYPES = ("base_twist", "axis_angle", "body_twist", "euler_coordinate_difference")
+
 
 @dataclass(frozen=True)
 class ActionSpace:
-    """End-effector deltas of one model step, in the arm's base frame.
+    """End-effector deltas of one model step.
 
-    An action is a float vector of shape (7,): translation [m], rotation vector [rad], gripper
-    command (0 open .. 1 closed, absolute). Limits are on the norms of translation and rotation.
+    An action is a float vector of shape (7,): translation [m], rotation [rad], gripper command
+    (0 open .. 1 closed, absolute). Limits are on the norms of translation and rotation. What is
+    executed is of the type `base_twist`: in the arm's base frame, rotations as rotation vectors.
     """
 
     type: str = "base_twist"
@@ -26,8 +30,8 @@ class ActionSpace:
     max_rotation_rad: float = 0.1
 
     def __post_init__(self) -> None:
-        if self.type != "base_twist":
-            raise ValueError(f"unknown action type {self.type!r}; known: 'base_twist'")
+        if self.type not in TYPES:
+            raise ValueError(f"unknown action type {self.type!r}; known: {', '.join(TYPES)}")
         for name in ("step_s", "max_translation_m", "max_rotation_rad"):
             value = getattr(self, name)
             if not (np.isfinite(value) and value > 0):
@@ -40,6 +44,14 @@ class ActionSpace:
             f"{self.type}/{DIM}/{self.step_s:g}s/"
             f"{self.max_translation_m:g}m/{self.max_rotation_rad:g}rad"
         )
+
+    def must_be_executable(self) -> None:
+        """Raises ValueError unless its actions can be told to an arm: only base twists can."""
+        if self.type != "base_twist":
+            raise ValueError(
+                f"actions of type {self.type!r} can be learnt from, not executed; "
+                "convert the data to 'base_twist' to train a model that drives an arm"
+            )
 
     def to_dict(self) -> dict:
         return asdict(self)

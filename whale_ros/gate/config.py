@@ -13,7 +13,7 @@ class GateConfig:
     """Lengths in metres, angles in radians, times in seconds. No value means "off".
 
     Raises ValueError that names the field if a number is not positive and finite, or the
-    workspace box is inside out.
+    workspace box is inside out; or if no arm can be told actions of that type.
     """
 
     action_space: ActionSpace = ActionSpace()
@@ -43,6 +43,7 @@ class GateConfig:
     cycle_s: float = 0.01
 
     def __post_init__(self) -> None:
+        self.action_space.must_be_executable()
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, (int, float)) and not (math.isfinite(value) and value > 0):

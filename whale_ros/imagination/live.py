@@ -60,9 +60,13 @@ class _Frame:
 
 
 class LiveModel:
-    """Thread-safe: images may be observed while candidates are imagined."""
+    """Thread-safe: images may be observed while candidates are imagined.
+
+    Raises ValueError if the model's actions are none that an arm is told.
+    """
 
     def __init__(self, model: WhaleST) -> None:
+        model.action_space.must_be_executable()
         self.model = model
         self._step_s = model.action_space.step_s
         self._frames: deque[_Frame] = deque()

@@ -37,7 +37,9 @@ def collect(
     """Record episodes round robin over tasks and behaviours; skips those already there.
 
     `episodes` to train on, and `held_out_episodes` of every other split.
+    Raises ValueError if the simulated arm cannot be told actions of that type.
     """
+    space.must_be_executable()
     infos = [
         info
         for split in SPLITS
