@@ -67,7 +67,9 @@ def retrace_naively(
     """Uncertainty straight from its definition; as `retrace`, given the observed latents too."""
     observed = latents.shape[1]
     seen = torch.cat([latents, rollout.latents], dim=1)
-    apart = torch.full((*rollout.entropy.shape, len(K)), torch.nan)
+    disagreements = torch.full((*rollout.entropy.shape, len(K)), torch.nan)
+    took_part = torch.zeros_like(disagreements, dtype=torch.bool)
+    action_type = model.action_space.type
     for row in range(len(seen)):
         for frame in frames:
             t = observed + frame - 1  # the frame to be judged is t + 1
@@ -83,13 +85,15 @@ def retrace_naively(
                     model, seen[row : row + 1, : t + 1], rollout.actions[row : row + 1, :t]
                 )
                 z = torch.cat([z[:, : t - k], z[:, -1:].expand(-1, k + 1, -1)], dim=1)
-                for step in torch.from_numpy(split(compose(window), k + 1)).to(taken):
+                steps = split(compose(window, action_type), k + 1, action_type)
+                for step in torch.from_numpy(steps).to(taken):
                     taken = torch.cat([taken, step.view(1, 1, -1)], dim=1)
                     output = _next_frame(model, kept, taken, z[:, : kept.shape[1]])
                     kept = torch.cat([kept, output.latent.unsqueeze(1)], dim=1)
                 distance = feature_distance(output.features[0], rollout.features[row, frame])
-                apart[row, frame, column] = distance
-    return Retracing(apart.nanmean(dim=2), rollout.entropy, ~apart.isnan())
+                disagreements[row, frame, column] = distance
+                took_part[row, frame, column] = True
+    return Retracing(disagreements, rollout.entropy, took_part)
 
 
 def _behavior(model: WhaleST, latents: Tensor, actions: Tensor) -> Tensor:

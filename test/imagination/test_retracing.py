@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.imagination import imagine_naively, retrace_naively
-from whale_ros.actions.space import GRIPPER
+from whale_ros.actions.space import GRIPPER, ActionSpace
 from whale_ros.imagination.retracing import K, feature_distance, judge, retrace
 from whale_ros.imagination.rollout import imagine
 
@@ -51,17 +51,72 @@ def test_candidates_at_once_are_imagined_as_each_alone_without_a_cache(
     st.integers(1, 3), st.integers(1, 6), st.integers(1, 8), st.booleans(), st.integers(0, 10_000)
 )
 @torch.inference_mode()
-def test_retracing_is_what_its_definition_says(small_model, batch, past, ahead, switches, seed):
+def test_retracing_is_what_its_definition_says_for_every_frame(
+    small_model, batch, past, ahead, switches, seed
+):
     latents, before, actions = draw(small_model, batch, past, ahead, seed, switches)
     rollout = roll_out(small_model, latents, before, actions)
-    frames = tuple({ahead // 2, ahead - 1})
-    found = retrace(small_model, rollout, frames)
-    expected = retrace_naively(small_model, latents, rollout, frames)
+    found = retrace(small_model, rollout, range(ahead))
+    expected = retrace_naively(small_model, latents, rollout, tuple(range(ahead)))
     assert (found.took_part == expected.took_part).all()
-    for name in ("disagreement", "entropy", "product", "uncertainty"):
+    for name in ("disagreements", "disagreement", "entropy", "product", "sum", "uncertainty"):
         torch.testing.assert_close(
             getattr(found, name), getattr(expected, name), atol=1e-4, rtol=0, equal_nan=True
         )
+
+
+@torch.inference_mode()
+def test_candidates_that_share_what_was_observed_are_retraced_as_if_they_did_not(small_model):
+    latents, before, _ = draw(small_model, 1, 6, 8, 0)
+    _, _, actions = draw(small_model, 3, 6, 8, 1, switches=True)
+    index = torch.zeros(3, dtype=torch.long)
+    forked = small_model.fork(small_model.start(latents, before), index)
+    rollout = imagine(small_model, forked, actions, before[index])
+    found = retrace(small_model, rollout, range(8))
+    expected = retrace_naively(small_model, latents[index], rollout, tuple(range(8)))
+    assert (found.took_part == expected.took_part).all()
+    torch.testing.assert_close(
+        found.disagreements, expected.disagreements, atol=1e-4, rtol=0, equal_nan=True
+    )
+
+
+@torch.inference_mode()
+def test_a_frame_is_judged_the_same_alone_and_among_others(small_model):
+    rollout = roll_out(small_model, *draw(small_model, 2, 4, 6, 0, switches=True))
+    together = retrace(small_model, rollout, range(6))
+    for frame in range(6):
+        alone = retrace(small_model, rollout, (frame,))
+        assert not alone.took_part[:, torch.arange(6) != frame].any()
+        for name in ("disagreements", "took_part"):
+            torch.testing.assert_close(
+                getattr(alone, name)[:, frame],
+                getattr(together, name)[:, frame],
+                equal_nan=True,
+            )
+
+
+@torch.inference_mode()
+def test_actions_are_aggregated_as_their_type_says(random_model):
+    model = random_model()
+    drawn = draw(model, 2, 6, 8, 0)
+    model.action_space = ActionSpace(type="body_twist")
+    rollout = roll_out(model, *drawn)
+    found = retrace(model, rollout, (7,))
+    expected = retrace_naively(model, drawn[0], rollout, (7,))
+    torch.testing.assert_close(found.uncertainty, expected.uncertainty, atol=1e-4, rtol=0)
+    model.action_space = ActionSpace()
+    assert (retrace(model, rollout, (7,)).uncertainty != found.uncertainty).all()
+
+
+@torch.inference_mode()
+def test_a_broken_model_is_not_mistaken_for_a_gripper_switch(random_model):
+    model = random_model()
+    rollout = roll_out(model, *draw(model, 2, 6, 8, 0))
+    model.dynamics.head[1].bias.fill_(torch.nan)
+    retracing = judge(model, rollout)
+    assert retracing.took_part[:, 7].all()
+    assert retracing.uncertainty.isnan().all()
+    assert retracing.sum[:, 7].isnan().all()
 
 
 @torch.inference_mode()

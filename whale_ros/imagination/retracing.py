@@ -26,16 +26,30 @@ LEAST = 1e-6
 
 @dataclass
 class Retracing:
-    """How far to trust B rollouts of H frames; NaN where a frame could not be judged. On CPU."""
+    """How far to trust B rollouts of H frames. On CPU.
 
-    disagreement: Tensor  # (B, H), mean over the k that took part
+    NaN where a frame was not judged; where it was, NaN means that the model is broken.
+    """
+
+    disagreements: Tensor  # (B, H, len(K)) between each frame and each of its retracings
     entropy: Tensor  # (B, H)
-    took_part: Tensor  # (B, H, len(K)) bool
+    took_part: Tensor  # (B, H, len(K)) bool, which k judged a frame
+
+    @property
+    def disagreement(self) -> Tensor:
+        """(B, H) mean over the k that took part."""
+        total = self.disagreements.where(self.took_part, 0.0).sum(dim=2)
+        return total / self.took_part.sum(dim=2)
 
     @property
     def product(self) -> Tensor:
         """(B, H) the paper's uncertainty; never quite zero, so that zero can mean a fault."""
         return self.disagreement * self.entropy + LEAST
+
+    @property
+    def sum(self) -> Tensor:
+        """(B, H) of disagreement and entropy: large if only one of them is."""
+        return self.disagreement + self.entropy
 
     def steps(self, row: int) -> list[int]:
         """The k that took part in judging one rollout."""
@@ -43,9 +57,13 @@ class Retracing:
 
     @property
     def uncertainty(self) -> Tensor:
-        """(B,) of a whole rollout: its worst judged frame; NaN if none was judged."""
-        worst = self.product.nan_to_num(nan=-torch.inf).amax(dim=1)
-        return torch.where(worst == -torch.inf, torch.nan, worst)
+        """(B,) the product of a rollout's worst judged frame.
+
+        NaN if none was judged, or any was by a broken model.
+        """
+        judged = self.took_part.any(dim=2)
+        worst = self.product.where(judged, -torch.inf).amax(dim=1)
+        return worst.where(judged.any(dim=1), torch.nan)
 
 
 @torch.inference_mode()
@@ -54,14 +72,25 @@ def retrace(model: WorldModel, rollout: Rollout, frames: Sequence[int]) -> Retra
 
     The k that would need more observed past than there is do not take part.
     """
-    apart = torch.full((*rollout.entropy.shape, len(K)), torch.nan)
-    past = rollout.actions.shape[1] - rollout.horizon
+    disagreements = torch.full((*rollout.entropy.shape, len(K)), torch.nan)
+    took_part = torch.zeros_like(disagreements, dtype=torch.bool)
+    actions = rollout.actions.cpu().numpy()
+    past = actions.shape[1] - rollout.horizon
     for frame in frames:
-        usable = [k for k in K if k <= past + frame]
-        if usable:
-            columns = [K.index(k) for k in usable]
-            apart[:, frame, columns] = _disagreements(model, rollout, frame, usable)
-    return Retracing(apart.nanmean(dim=2), rollout.entropy.cpu(), ~apart.isnan())
+        windows = {}
+        for column, k in enumerate(K):
+            if k > past + frame:
+                continue
+            window = actions[:, past + frame - k : past + frame + 1]
+            equivalent = torch.from_numpy(~holds_gripper_switch(window))
+            took_part[:, frame, column] = equivalent
+            if equivalent.any():
+                windows[k] = window
+        for k, distance in _distances(model, rollout, frame, windows).items():
+            column = K.index(k)
+            distance = distance.where(took_part[:, frame, column], torch.nan)
+            disagreements[:, frame, column] = distance
+    return Retracing(disagreements, rollout.entropy.cpu(), took_part)
 
 
 @torch.inference_mode()
@@ -72,42 +101,41 @@ def judge(model: WorldModel, rollout: Rollout) -> Retracing:
     """
     last = rollout.horizon - 1
     retracing = retrace(model, rollout, (last,))
-    unjudged = retracing.uncertainty.isnan()
+    unjudged = ~retracing.took_part[:, last].any(dim=1)
     if last and unjudged.any():  # only these: no rollout's judgement depends on the others
         half_way = retrace(model, rollout, (last // 2,))
-        retracing.disagreement[unjudged] = half_way.disagreement[unjudged]
+        retracing.disagreements[unjudged] = half_way.disagreements[unjudged]
         retracing.took_part[unjudged] = half_way.took_part[unjudged]
     return retracing
 
 
-def _disagreements(model: WorldModel, rollout: Rollout, frame: int, ks: list[int]) -> Tensor:
-    """(B, len(ks)) between a frame and its retracings; NaN where a gripper switch forbids it.
+def _distances(
+    model: WorldModel, rollout: Rollout, frame: int, windows: dict[int, np.ndarray]
+) -> dict[int, Tensor]:
+    """(B,) between a frame and its retracing for each k, given the actions (B, k+1, 7) retraced.
 
     The way that begins earliest goes first, the others join when it comes to where they begin.
-    So all are imagined in max(ks) + 1 steps of growing batches, not one after another.
+    So all are imagined in max(k) + 1 steps of growing batches, not one after another.
     """
-    last = rollout.actions.shape[1] - rollout.horizon + frame  # index of a_t
-    actions = rollout.actions.cpu().numpy()
-    windows = {k: actions[:, last - k : last + 1] for k in ks}
+    type = model.action_space.type
     steps = {
-        k: torch.from_numpy(split(compose(window), k + 1)[:, 0]).to(rollout.actions)
+        k: torch.from_numpy(split(compose(window, type), k + 1, type)[:, 0]).to(rollout.actions)
         for k, window in windows.items()
     }
     under_way: list[int] = []
     present = model.rewind(rollout.state, rollout.horizon - frame)
     state, output = None, None
-    for back in range(max(ks), -1, -1):  # frames between the present of the retracing and t
-        if back in ks:
+    for back in range(max(windows, default=-1), -1, -1):  # frames from there to the present
+        if back in windows:
             beginning = model.rewind(present, back, hold_behavior=True)
             state = beginning if state is None else model.join(state, beginning)
             under_way.append(back)
         state, output = model.step(state, torch.cat([steps[k] for k in under_way]))
-    assert output is not None
+    if output is None:
+        return {}
     ends = output.features.unflatten(0, (len(under_way), -1))
-    distance = feature_distance(ends, rollout.features[:, frame])
-    forbidden = torch.from_numpy(np.stack([holds_gripper_switch(windows[k]) for k in under_way]))
-    distance = distance.cpu().masked_fill(forbidden, torch.nan)
-    return distance[[under_way.index(k) for k in ks]].T
+    distance = feature_distance(ends, rollout.features[:, frame]).cpu()
+    return dict(zip(under_way, distance, strict=True))
 
 
 def feature_distance(first: Tensor, second: Tensor) -> Tensor:

@@ -7,6 +7,8 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
+from whale_ros.actions.space import ActionSpace
+
 
 @dataclass
 class StepOutput:
@@ -19,6 +21,8 @@ class StepOutput:
 
 class WorldModel(Protocol):
     """Imagines B rollouts at once. States are values: no method changes one."""
+
+    action_space: ActionSpace
 
     def encode(self, frames: Tensor) -> Any:
         """Frames (..., 3, R, R) float in [0, 1] to latents (..., ...)."""
