@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from whale_ros.world_model.cache import ROOM, Cache
@@ -10,39 +10,51 @@ from whale_ros.world_model.cache import ROOM, Cache
 WINDOW, LAYERS = 4, 2
 
 
-def slot(number, rows=2):
-    """Keys (rows, 1 head, 1 slot, 2) that tell which slot they are of."""
-    return torch.full((rows, 1, 1, 2), float(number))
-
-
-def appended(cache, number, rows=2):
-    """The cache with one more slot, and what its window then shows."""
+def appended(cache, *numbers):
+    """The cache with one more slot, a number for each sequence, and what its window then shows."""
     after = cache.extended(1)
-    seen = min(after.length, WINDOW)
+    seen = min(after.held, WINDOW)
+    slot = torch.tensor(numbers, dtype=torch.float32).view(-1, 1, 1, 1)  # keys that tell of which
     for layer in range(LAYERS):
-        keys, values = after.put(layer, slot(number, rows), slot(-number, rows), seen)
+        own = after.put(layer, slot, -slot, seen)
+        keys, values = (
+            torch.cat([part.tile(len(slot) // len(part), 1, 1, 1) for part in parts], dim=2)
+            for parts in zip(*after.put_before(layer, seen), own, strict=True)
+        )
         assert torch.equal(keys, -values)
-    return after, keys[0, 0, :, 0].tolist()
+    return after, keys.flatten(1).tolist()
 
 
-@given(st.lists(st.tuples(st.integers(0, 6), st.integers(1, 12)), min_size=1, max_size=8))
-def test_however_often_one_goes_back_and_on_all_see_the_slots_they_appended(ways):
-    """Each way goes back some slots from where any earlier one ended, then on."""
-    known = [(Cache(keep=2 * WINDOW), [])]
-    number = 0
-    for back, ahead in ways:
-        cache, past = known[number % len(known)]
-        back = min(back, len(past), WINDOW)
-        cache, past = cache.rewound(back, WINDOW), past[: len(past) - back]
-        for _ in range(ahead):
-            number += 1
-            past = [*past, number]
-            cache, seen = appended(cache, number)
-            assert seen == past[-WINDOW:]
-            assert cache.position == len(past)
-        known.append((cache, past))
-    for cache, past in known:  # and nobody has overwritten what another one holds
-        assert appended(cache, 99)[1] == [*past, 99][-WINDOW:]
+@settings(max_examples=200)
+@given(st.data())
+def test_however_caches_are_continued_rewound_forked_and_joined_each_holds_its_own(data):
+    """Beside each cache the sequences that it stands for, as plain lists."""
+    known = [(Cache(keep=2 * WINDOW), [[]])]
+    for number in range(1, data.draw(st.integers(4, 30))):
+        cache, rows = data.draw(st.sampled_from(known[-6:]))
+        steps = len(rows[0])
+        way = data.draw(st.sampled_from(["go on", "go on", "go back", "fork", "join"]))
+        if way == "go on":
+            rows = [[*row, 100 * number + i] for i, row in enumerate(rows)]
+            cache, shown = appended(cache, *(row[-1] for row in rows))
+            assert shown == [row[-WINDOW:] for row in rows]
+        elif way == "go back":
+            back = data.draw(st.integers(0, min(steps, WINDOW)))
+            if cache.held - back < min(steps - back, WINDOW - 1):
+                continue  # forgotten
+            cache, rows = cache.rewound(back, WINDOW), [row[: steps - back] for row in rows]
+        elif way == "fork" or len(rows) > 9:
+            index = data.draw(st.lists(st.integers(0, len(rows) - 1), min_size=1, max_size=4))
+            cache, rows = cache.fork(torch.tensor(index), len(rows)), [rows[i] for i in index]
+        elif steps:
+            as_long = [pair for pair in known[-6:] if len(pair[1][0]) == steps]
+            other, other_rows = data.draw(st.sampled_from(as_long))
+            cache, rows = cache.joined(other), rows + other_rows
+        assert cache.position == len(rows[0])
+        known.append((cache, rows))
+    for cache, rows in known:  # and nobody has overwritten what another one holds
+        shown = appended(cache, *[-1] * len(rows))[1]
+        assert shown == [[*row, -1][-WINDOW:] for row in rows]
 
 
 def test_going_on_from_the_newest_copies_nothing_until_the_room_is_full():
@@ -71,14 +83,13 @@ def test_going_back_before_the_beginning_is_refused():
         cache.rewound(2, WINDOW)
 
 
-def test_rows_and_joined_caches_hold_what_each_held():
+def test_ways_that_part_share_their_past_and_copy_only_what_differs():
     cache = Cache(keep=2 * WINDOW)
     for number in range(3):
-        cache, _ = appended(cache, number)
-    one = cache.fork(torch.tensor([1, 1, 0]), 2)
-    other = cache.rewound(1, WINDOW)
-    other, _ = appended(other, 7)
-    both, seen = appended(one.joined(other), 9, rows=5)
-    assert seen == [0, 1, 2, 9]
-    keys, _ = both.buffer.layers[-1]
-    assert keys[4, 0, :4, 0].tolist() == [0, 1, 7, 9]
+        cache, _ = appended(cache, number, number)
+    one, _ = appended(cache.rewound(2, WINDOW), 7, 8)
+    assert one.common.buffer is cache.buffer
+    both = one.joined(cache.rewound(1, WINDOW))
+    assert both.common.buffer is cache.buffer
+    assert both.length == 1
+    assert appended(both, 3, 4, 5, 6)[1] == [[0, 7, 3], [0, 8, 4], [0, 1, 5], [0, 1, 6]]

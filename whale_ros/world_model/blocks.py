@@ -142,8 +142,8 @@ class Attention(nn.Module):
         query, key = rotate(query, rotation), rotate(key, rotation)
         if cache is not None:
             key, value = cache.put(layer, key, value, seen)
-            if common := cache.put_before(layer, seen):
-                return self._merge(attend_to_both(query, *common, key, value))
+            if shared := cache.put_before(layer, seen):
+                return self._merge(attend_to_shared(query, shared, key, value))
         attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         return self._merge(attended)
 
@@ -158,31 +158,32 @@ class Attention(nn.Module):
         return self.out(x_BHTD.transpose(1, 2).reshape(batch, length, heads * size))
 
 
-def attend_to_both(
-    query: Tensor, common_key: Tensor, common_value: Tensor, key: Tensor, value: Tensor
+def attend_to_shared(
+    query: Tensor, shared: list[tuple[Tensor, Tensor]], key: Tensor, value: Tensor
 ) -> Tensor:
-    """Attention of one query each to slots common to all sequences, and then to their own.
+    """Attention of one query each to slots that sequences share, and then to their own.
 
-    query: (B*N, H, 1, D/H); common: (N, H, slots, D/H) each; own: (B*N, H, slots, D/H) each.
-    The common slots are read once for all sequences, not copied and read once for each.
+    query: (R, H, 1, D/H), R = B*N; own: (R, H, slots, D/H) each. Shared keys and values:
+    (r, H, slots, D/H), where row i continues the shared row i % r. They are read once for all that
+    continue them, not copied and read once for each. Slots come first in the scores, because
+    a softmax over the last and short dimension takes several times as long on a CPU.
     """
-    tokens, heads, older, size = common_key.shape
+    rows, heads, _, size = query.shape
     query = query * size**-0.5
-    together = query.view(-1, tokens, heads, size).permute(1, 2, 0, 3)  # (N, H, B, D/H)
-    scores = torch.cat(
-        [
-            (together @ common_key.transpose(-1, -2))
-            .permute(2, 0, 1, 3)
-            .flatten(0, 1)
-            .unsqueeze(2),
-            query @ key.transpose(-1, -2),
-        ],
-        dim=-1,
-    )
-    to_common, to_own = scores.softmax(-1).split([older, key.shape[2]], dim=-1)
-    to_common = to_common.view(-1, tokens, heads, older).permute(1, 2, 0, 3)
-    attended = (to_common @ common_value).permute(2, 0, 1, 3).reshape(query.shape)
-    return attended + to_own @ value
+    scores = []
+    for shared_key, _ in shared:
+        together = query.view(-1, len(shared_key), heads, size).permute(
+            1, 2, 0, 3
+        )  # (r, H, R/r, .)
+        score = together @ shared_key.transpose(-1, -2)
+        scores.append(score.permute(3, 2, 0, 1).reshape(-1, rows, heads))
+    scores.append((query * key).sum(-1).permute(2, 0, 1))
+    weights = list(torch.cat(scores).softmax(0).split([len(score) for score in scores]))
+    attended = (weights.pop().permute(1, 2, 0).unsqueeze(-1) * value).sum(-2, keepdim=True)
+    for weight, (_, shared_value) in zip(weights, shared, strict=True):
+        together = weight.view(len(weight), -1, len(shared_value), heads).permute(2, 3, 1, 0)
+        attended = attended + (together @ shared_value).permute(2, 0, 1, 3).reshape(query.shape)
+    return attended
 
 
 def band(time: int, seen: int, window: int, device: torch.device) -> Tensor:

@@ -2,11 +2,13 @@
 
 A cache is a value: nothing that is done with it changes what another one holds. Yet little is
 copied. Going on from the newest slot takes free room at the end of a buffer that caches share.
-And candidates that continue one past share it as it is, in `common`, however many they are.
+Candidates that continue one past share it as it is, in `common`, however many they are; and what
+goes back and then another way shares what was before.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -32,29 +34,31 @@ class Cache:
     position: int = 0  # slots that ever were
     length: int = 0  # of them in the buffer
     buffer: _Buffer | None = None
-    common: Cache | None = None  # of one sequence that all B continue
-    copies: int = 1  # B, where there is a common past
+    common: Cache | None = None  # what was before; sequence i continues i % (B / copies) of it
+    copies: int = 1  # how many sequences continue each one of the common past
 
     @property
     def held(self) -> int:
-        return self.length + (self.common.length if self.common else 0)
+        return self.length + (self.common.held if self.common else 0)
 
     def extended(self, slots: int) -> Cache:
         """With room for more slots, to be filled by `put` once for each layer."""
-        buffer, length, common = self.buffer, self.length, self.common
+        length, buffer, common, copies = self.length, self.buffer, self.common, self.copies
         if length + slots > self.keep:
             common = None
-        if buffer is None:
-            buffer = _Buffer([], slots + ROOM, 0)
+        if buffer and 0 < length < buffer.used and not (common and common.common):
+            # Two pasts, observed and imagined, are what retracing needs; a third one is copied.
+            length, buffer, common, copies = 0, None, self, 1
+        if buffer is None or length == 0:
+            length, buffer = 0, _Buffer([], slots + ROOM, 0)
         elif length < buffer.used or length + slots > buffer.capacity:
             length = min(length, self.keep)
             buffer = _copied(buffer, slice(self.length - length, self.length), slots + ROOM)
         buffer.used = length + slots
-        position = self.position + slots
-        return Cache(self.keep, position, length + slots, buffer, common, self.copies)
+        return Cache(self.keep, self.position + slots, length + slots, buffer, common, copies)
 
     def put(self, layer: int, key: Tensor, value: Tensor, seen: int) -> KeyValue:
-        """Fill the newest slots of a layer; returns those of the last `seen` that are not common."""
+        """Fill the newest slots of a layer; returns those of the last `seen` not common."""
         assert self.buffer is not None
         end = self.length
         if layer == len(self.buffer.layers):
@@ -66,14 +70,16 @@ class Cache:
         begin = max(0, end - seen)
         return keys[:, :, begin:end], values[:, :, begin:end]
 
-    def put_before(self, layer: int, seen: int) -> KeyValue | None:
-        """Those of the last `seen` slots that are common, (N, H, slots, D/H) each, if any are."""
+    def put_before(self, layer: int, seen: int) -> list[KeyValue]:
+        """Those of the last `seen` slots that are common, of one past after the other."""
         older = seen - self.length
         if older <= 0 or self.common is None or self.common.buffer is None:
-            return None
+            return []
         end = self.common.length
         keys, values = self.common.buffer.layers[layer]
-        return keys[:, :, end - older : end], values[:, :, end - older : end]
+        slots = slice(max(0, end - older), end)
+        newest = [(keys[:, :, slots], values[:, :, slots])] if end else []
+        return self.common.put_before(layer, older) + newest
 
     def rewound(self, slots: int, window: int) -> Cache:
         """As it was some slots ago. Raises ValueError if a part of its window is forgotten."""
@@ -89,6 +95,11 @@ class Cache:
         """Of the sequences `index` of these `batch`, repeats allowed."""
         if batch == 1 and self.common is None:
             return Cache(self.keep, self.position, common=self, copies=len(index))
+        if self.common and self.copies < batch:  # not all continue the same one
+            past = self.common
+            before = past.common.position if past.common else 0
+            alone = replace(self._since(before), common=past.common)
+            return replace(alone, copies=self.copies * past.copies).fork(index, batch)
         if self.buffer is None:
             return replace(self, copies=len(index))
         tokens = self.buffer.layers[0][0].shape[0] // batch
@@ -98,16 +109,12 @@ class Cache:
 
     def joined(self, other: Cache) -> Cache:
         """The sequences of both, which must have come to the same position."""
-        if self.common and other.common and self.common.buffer is other.common.buffer:
-            common = min(self.common, other.common, key=lambda cache: cache.position)
-        else:
-            common = None
+        common, copies = self._shared(other)
         since = common.position if common else 0
         one, two = self._since(since), other._since(since)
-        copies = self.copies + other.copies
-        if one.buffer is None or two.buffer is None:
-            return replace(one, common=common, copies=copies)
-        held = min(one.length, two.length)
+        held = min(one.length, two.length, self.position - since)
+        if held == 0 or one.buffer is None or two.buffer is None:
+            return Cache(self.keep, self.position, common=common, copies=copies)
         newest = slice(one.length - held, one.length), slice(two.length - held, two.length)
         layers = [
             (
@@ -125,15 +132,33 @@ class Cache:
         """The same with nothing common: every sequence has a past of its own."""
         return self._since(0)
 
+    def _shared(self, other: Cache) -> tuple[Cache | None, int]:
+        """The newest past that both continue, and how many sequences then continue each of it."""
+        for one, copies in self._pasts():
+            for two, other_copies in other._pasts():
+                if one.buffer and one.buffer is two.buffer:
+                    newest = min(one, two, key=lambda cache: cache.position)
+                    return newest, copies + other_copies
+        return None, 1
+
+    def _pasts(self) -> Iterator[tuple[Cache, int]]:
+        """From the newest on, with how many of these sequences continue each one of it."""
+        past, copies = self, 1
+        while past.common:
+            yield past, copies
+            past, copies = past.common, copies * past.copies
+        yield past, copies
+
     def _since(self, position: int) -> Cache:
         """Common slots only before this position; the later ones are repeated."""
         if self.common is None or self.common.position <= position:
             return self
-        begin = max(0, self.common.length - (self.common.position - position))
-        slots = slice(begin, self.common.length)
-        assert self.common.buffer is not None
+        past = self.common._since(position)
+        slots = slice(max(0, past.length - (past.position - position)), past.length)
+        if past.buffer is None:
+            return replace(self, common=None)
         layers = []
-        for i, pair in enumerate(self.common.buffer.layers):
+        for i, pair in enumerate(past.buffer.layers):
             parts = [tensor[:, :, slots].repeat(self.copies, 1, 1, 1) for tensor in pair]
             if self.buffer is not None:
                 own = self.buffer.layers[i]
