@@ -169,7 +169,7 @@ def test_a_step_is_one_graph_that_imagines_the_same(random_model):
 
 def snapshot(state: State) -> list:
     caches = [cache for cache in (state.dynamics, state.behavior) if cache and cache.buffer]
-    held = [t[:, :, : c.length] for c in caches for pair in c.buffer.layers for t in pair]
+    held = [t[: c.length] for c in caches for pair in c.buffer.layers for t in pair]
     return [t.clone() for t in (state.codes, state.actions, state.z, *held)]
 
 

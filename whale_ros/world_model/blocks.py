@@ -144,6 +144,7 @@ class Attention(nn.Module):
             key, value = cache.put(layer, key, value, seen)
             if shared := cache.put_before(layer, seen):
                 return self._merge(attend_to_shared(query, shared, key, value))
+            key, value = key.permute(1, 2, 0, 3), value.permute(1, 2, 0, 3)
         attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         return self._merge(attended)
 
@@ -163,27 +164,26 @@ def attend_to_shared(
 ) -> Tensor:
     """Attention of one query each to slots that sequences share, and then to their own.
 
-    query: (R, H, 1, D/H), R = B*N; own: (R, H, slots, D/H) each. Shared keys and values:
-    (r, H, slots, D/H), where row i continues the shared row i % r. They are read once for all that
+    query: (R, H, 1, D/H), R = B*N; own: (slots, R, H, D/H) each. Shared keys and values:
+    (slots, r, H, D/H), where row i continues the shared row i % r. They are read once for all that
     continue them, not copied and read once for each. Slots come first in the scores, because
     a softmax over the last and short dimension takes several times as long on a CPU.
     """
     rows, heads, _, size = query.shape
-    query = query * size**-0.5
+    query = query.squeeze(2) * size**-0.5
     scores = []
     for shared_key, _ in shared:
-        together = query.view(-1, len(shared_key), heads, size).permute(
-            1, 2, 0, 3
-        )  # (r, H, R/r, .)
-        score = together @ shared_key.transpose(-1, -2)
+        together = query.view(-1, shared_key.shape[1], heads, size).permute(1, 2, 0, 3)
+        score = together @ shared_key.permute(1, 2, 3, 0)  # (r, H, R/r, slots)
         scores.append(score.permute(3, 2, 0, 1).reshape(-1, rows, heads))
-    scores.append((query * key).sum(-1).permute(2, 0, 1))
+    scores.append((query * key).sum(-1))
     weights = list(torch.cat(scores).softmax(0).split([len(score) for score in scores]))
-    attended = (weights.pop().permute(1, 2, 0).unsqueeze(-1) * value).sum(-2, keepdim=True)
+    attended = (weights.pop().unsqueeze(-1) * value).sum(0)
     for weight, (_, shared_value) in zip(weights, shared, strict=True):
-        together = weight.view(len(weight), -1, len(shared_value), heads).permute(2, 3, 1, 0)
-        attended = attended + (together @ shared_value).permute(2, 0, 1, 3).reshape(query.shape)
-    return attended
+        together = weight.view(len(weight), -1, shared_value.shape[1], heads).permute(2, 3, 1, 0)
+        part = together @ shared_value.permute(1, 2, 0, 3)  # (r, H, R/r, D/H)
+        attended = attended + part.permute(2, 0, 1, 3).reshape(rows, heads, size)
+    return attended.unsqueeze(2)
 
 
 def band(time: int, seen: int, window: int, device: torch.device) -> Tensor:

@@ -16,7 +16,9 @@ from torch import Tensor
 
 ROOM = 8  # slots that are added when a buffer is full
 
-KeyValue = tuple[Tensor, Tensor]  # keys (rotated) and values, (B*N, H, slots, D/H) each
+# Keys (rotated) and values, (slots, B*N, H, D/H) each. Slots come first, so that room that is not
+# used yet lies at the end, where it costs nothing.
+KeyValue = tuple[Tensor, Tensor]
 
 
 @dataclass
@@ -62,13 +64,13 @@ class Cache:
         assert self.buffer is not None
         end = self.length
         if layer == len(self.buffer.layers):
-            shape = (*key.shape[:2], self.buffer.capacity, key.shape[3])
+            shape = (self.buffer.capacity, *key.shape[:2], key.shape[3])
             self.buffer.layers.append((key.new_empty(shape), value.new_empty(shape)))
         keys, values = self.buffer.layers[layer]
-        keys[:, :, end - key.shape[2] : end] = key
-        values[:, :, end - value.shape[2] : end] = value
+        keys[end - key.shape[2] : end] = key.permute(2, 0, 1, 3)
+        values[end - value.shape[2] : end] = value.permute(2, 0, 1, 3)
         begin = max(0, end - seen)
-        return keys[:, :, begin:end], values[:, :, begin:end]
+        return keys[begin:end], values[begin:end]
 
     def put_before(self, layer: int, seen: int) -> list[KeyValue]:
         """Those of the last `seen` slots that are common, of one past after the other."""
@@ -78,7 +80,7 @@ class Cache:
         end = self.common.length
         keys, values = self.common.buffer.layers[layer]
         slots = slice(max(0, end - older), end)
-        newest = [(keys[:, :, slots], values[:, :, slots])] if end else []
+        newest = [(keys[slots], values[slots])] if end else []
         return self.common.put_before(layer, older) + newest
 
     def rewound(self, slots: int, window: int) -> Cache:
@@ -102,7 +104,7 @@ class Cache:
             return replace(alone, copies=self.copies * past.copies).fork(index, batch)
         if self.buffer is None:
             return replace(self, copies=len(index))
-        tokens = self.buffer.layers[0][0].shape[0] // batch
+        tokens = self.buffer.layers[0][0].shape[1] // batch
         rows = (tokens * index.unsqueeze(1) + torch.arange(tokens, device=index.device)).flatten()
         buffer = _copied(self.buffer, slice(0, self.length), ROOM, rows)
         return replace(self, buffer=buffer, copies=len(index))
@@ -118,8 +120,8 @@ class Cache:
         newest = slice(one.length - held, one.length), slice(two.length - held, two.length)
         layers = [
             (
-                _with_room(ROOM, key[:, :, newest[0]], other_key[:, :, newest[1]]),
-                _with_room(ROOM, value[:, :, newest[0]], other_value[:, :, newest[1]]),
+                _with_room(ROOM, key[newest[0]], other_key[newest[1]]),
+                _with_room(ROOM, value[newest[0]], other_value[newest[1]]),
             )
             for (key, value), (other_key, other_value) in zip(
                 one.buffer.layers, two.buffer.layers, strict=True
@@ -159,11 +161,11 @@ class Cache:
             return replace(self, common=None)
         layers = []
         for i, pair in enumerate(past.buffer.layers):
-            parts = [tensor[:, :, slots].repeat(self.copies, 1, 1, 1) for tensor in pair]
+            parts = [tensor[slots].repeat(1, self.copies, 1, 1) for tensor in pair]
             if self.buffer is not None:
                 own = self.buffer.layers[i]
                 parts = [
-                    torch.cat([part, tensor[:, :, : self.length]], dim=2)
+                    torch.cat([part, tensor[: self.length]])
                     for part, tensor in zip(parts, own, strict=True)
                 ]
             layers.append((_with_room(ROOM, parts[0]), _with_room(ROOM, parts[1])))
@@ -174,20 +176,21 @@ class Cache:
 def _copied(buffer: _Buffer, slots: slice, room: int, rows: Tensor | None = None) -> _Buffer:
     layers = []
     for key, value in buffer.layers:
-        key, value = key[:, :, slots], value[:, :, slots]
+        key, value = key[slots], value[slots]
         if rows is not None:
-            key, value = key[rows], value[rows]
+            key, value = key[:, rows], value[:, rows]
         layers.append((_with_room(room, key), _with_room(room, value)))
     held = slots.stop - slots.start
     return _Buffer(layers, held + room, held)
 
 
 def _with_room(room: int, *parts: Tensor) -> Tensor:
-    """Parts (rows, H, slots, size) one below the other, with empty slots behind."""
-    _, heads, slots, size = parts[0].shape
-    larger = parts[0].new_empty(sum(len(part) for part in parts), heads, slots + room, size)
+    """Parts (slots, rows, H, size) side by side, with empty slots behind."""
+    slots, _, heads, size = parts[0].shape
+    rows = sum(part.shape[1] for part in parts)
+    larger = parts[0].new_empty(slots + room, rows, heads, size)
     first = 0
     for part in parts:
-        larger[first : first + len(part), :, :slots] = part
-        first += len(part)
+        larger[:slots, first : first + part.shape[1]] = part
+        first += part.shape[1]
     return larger
