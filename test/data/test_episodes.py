@@ -132,10 +132,14 @@ def test_frames_that_are_no_pictures_and_actions_of_another_dimension_are_refuse
 def test_a_manifest_comes_back_and_its_hash_names_it(tmp_path):
     space = ActionSpace(step_s=0.1)
     infos = [EpisodeInfo("train/000000.npz", "train", "reach-v3", "expert", 0)]
+    save_episode(tmp_path / infos[0].file, episode(0))
     write_manifest(tmp_path, space, infos)
     assert read_manifest(tmp_path) == (space, infos)
     first = manifest_hash(tmp_path)
-    write_manifest(tmp_path, space, [])
+    write_manifest(tmp_path, space, infos)
+    assert manifest_hash(tmp_path) == first
+    save_episode(tmp_path / infos[0].file, episode(1))  # another episode under the same name
+    write_manifest(tmp_path, space, infos)
     assert manifest_hash(tmp_path) != first
 
 

@@ -1,12 +1,13 @@
 """A dataset is complete, repeatable and can be continued."""
 
 import numpy as np
+import pytest
 
 from whale_ros.actions.space import POSITION, ActionSpace
 from whale_ros.data.episodes import load_episode, read_manifest
 from whale_ros.sim.arm import STEP_S
 from whale_ros.sim.behaviors import Behavior
-from whale_ros.sim.collect import VALIDATION_SEEDS_FROM, collect, execute, run_episode
+from whale_ros.sim.collect import SPLITS, collect, execute, run_episode
 
 SPACE = ActionSpace()
 
@@ -35,9 +36,9 @@ def test_an_episode_has_one_more_frame_than_actions_and_repeats_with_its_seed(ar
         np.testing.assert_array_equal(value, getattr(again, name), err_msg=name)
 
 
-def test_collecting_goes_on_where_it_stopped_and_keeps_validation_apart(tmp_path):
-    def run(episodes):
-        collect(tmp_path, episodes, 1, steps=2, resolution=16, workers=1, space=SPACE)
+def test_collecting_goes_on_where_it_stopped_and_keeps_what_is_held_out_apart(tmp_path):
+    def run(episodes, resolution=16):
+        collect(tmp_path, episodes, 1, 2, resolution, workers=1, space=SPACE)
 
     run(2)
     kept = tmp_path / "train" / "000000.npz"
@@ -47,8 +48,20 @@ def test_collecting_goes_on_where_it_stopped_and_keeps_validation_apart(tmp_path
 
     space, infos = read_manifest(tmp_path)
     assert space == SPACE
-    assert [info.split for info in infos] == ["train"] * 3 + ["validation"]
+    held_out = ["validation", "held_out_behaviors", "held_out_tasks"]
+    assert [info.split for info in infos] == ["train"] * 3 + held_out
     assert len({info.task for info in infos[:3]}) == 3
     for info in infos:
-        assert (info.seed >= VALIDATION_SEEDS_FROM) == (info.split == "validation")
+        tasks, behaviors, first_seed = SPLITS[info.split]
+        assert info.task in tasks and info.behavior in behaviors
+        assert first_seed <= info.seed < first_seed + 100_000
         assert len(load_episode(tmp_path / info.file).actions) == 2
+
+    with pytest.raises(ValueError, match="000000.npz has 2 steps at 16 pixels.* 2 at 32"):
+        run(3, resolution=32)
+
+
+def test_what_is_held_out_is_in_no_other_split():
+    tasks, behaviors, _ = SPLITS["train"]
+    assert not set(SPLITS["held_out_tasks"][0]) & set(tasks)
+    assert not set(SPLITS["held_out_behaviors"][1]) & set(behaviors)

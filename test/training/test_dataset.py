@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from whale_ros.training.dataset import EpisodeSet
+from whale_ros.world_model.config import WhaleConfig
 
 
 @pytest.fixture
@@ -64,3 +65,9 @@ def test_a_broken_episode_is_refused_by_name(write_data):
     (folder / "train" / "1.npz").write_bytes(b"PK")
     with pytest.raises(ValueError, match="1.npz"):
         EpisodeSet(folder, "train")
+
+
+def test_frames_of_another_resolution_than_the_model_s_are_refused(data, small_config):
+    data.must_fit(small_config)
+    with pytest.raises(ValueError, match="32 x 32 pixels, model 'tiny' takes 64 x 64"):
+        data.must_fit(WhaleConfig())

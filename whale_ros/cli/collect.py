@@ -15,6 +15,9 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--held-out-episodes", type=int, default=90, help="of every split that is held out"
     )
     parser.add_argument("--steps", type=int, default=32, help="actions in an episode")
+    parser.add_argument(
+        "--resolution", type=int, default=64, help="of the model to train; the camera has 128"
+    )
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     parser.set_defaults(command=run)
 
@@ -22,14 +25,13 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> None:
     from whale_ros.actions.space import ActionSpace
     from whale_ros.sim.collect import collect
-    from whale_ros.world_model.config import TokenizerConfig
 
     collect(
         options.data,
         options.episodes,
         options.held_out_episodes,
         options.steps,
-        TokenizerConfig().resolution,
+        options.resolution,
         options.workers,
         ActionSpace(),
     )

@@ -52,10 +52,11 @@ def run(options: argparse.Namespace) -> None:
     )
     with join_workers(options.device) as worker:
         data = EpisodeSet(options.data, "train")
+        if worker.is_first:  # before the hours of training, so that its absence shows at once
+            held_out = EpisodeSet(options.data, "validation")
         model = pretrain(data, config, options.run, steps, options.seed, worker, options.tokenizer)
     if not worker.is_first:
         return
-    held_out = EpisodeSet(options.data, "validation")
     card = Card(
         config=model.config,
         action_space=model.action_space,

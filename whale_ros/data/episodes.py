@@ -78,7 +78,15 @@ def load_episode(path: Path) -> Episode:
 
 
 def write_manifest(folder: Path, space: ActionSpace, episodes: list[EpisodeInfo]) -> None:
-    content = {"action_space": space.to_dict(), "episodes": [asdict(e) for e in episodes]}
+    """Of episodes that are in the folder; tells what is in their files too."""
+    files = hashlib.sha256()
+    for info in episodes:
+        files.update((folder / info.file).read_bytes())
+    content = {
+        "action_space": space.to_dict(),
+        "files_sha256": files.hexdigest(),
+        "episodes": [asdict(e) for e in episodes],
+    }
     partial = folder / (MANIFEST + ".partial")
     partial.write_text(json.dumps(content, indent=1) + "\n")
     partial.replace(folder / MANIFEST)
@@ -98,5 +106,5 @@ def read_manifest(folder: Path) -> tuple[ActionSpace, list[EpisodeInfo]]:
 
 
 def manifest_hash(folder: Path) -> str:
-    """SHA-256 of the manifest: names the data in a checkpoint's card."""
+    """SHA-256 of the manifest: names the data, down to each pixel, in a checkpoint's card."""
     return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()

@@ -11,7 +11,13 @@ import numpy as np
 from tqdm import tqdm
 
 from whale_ros.actions.space import GRIPPER, POSITION, ROTATION, ActionSpace
-from whale_ros.data.episodes import Episode, EpisodeInfo, save_episode, write_manifest
+from whale_ros.data.episodes import (
+    Episode,
+    EpisodeInfo,
+    load_episode,
+    save_episode,
+    write_manifest,
+)
 from whale_ros.data.frames import fit
 from whale_ros.sim.arm import HELD_OUT_TASKS, STEP_S, TASKS, SimArm
 from whale_ros.sim.behaviors import BEHAVIORS, HELD_OUT_BEHAVIORS, Behavior
@@ -37,7 +43,8 @@ def collect(
     """Record episodes round robin over tasks and behaviours; skips those already there.
 
     `episodes` to train on, and `held_out_episodes` of every other split.
-    Raises ValueError if the simulated arm cannot be told actions of that type.
+    Raises ValueError if the simulated arm cannot be told actions of that type, or if those that
+    are there have other steps or another resolution.
     """
     space.must_be_executable()
     infos = [
@@ -46,6 +53,8 @@ def collect(
         for info in _round_robin(split, episodes if split == "train" else held_out_episodes)
     ]
     missing = [info for info in infos if not (folder / info.file).exists()]
+    if there := [info for info in infos if info not in missing]:
+        _must_be_alike(folder / there[0].file, steps, resolution)
     jobs = [(folder, info, steps, resolution, space) for info in missing]
     # "spawn", because an OpenGL context does not survive a fork
     spawn = multiprocessing.get_context("spawn")
@@ -81,6 +90,15 @@ def execute(arm: SimArm, action: np.ndarray, space: ActionSpace) -> None:
     twist = np.concatenate([action[POSITION], action[ROTATION]]) / space.step_s
     for _ in range(round(space.step_s / STEP_S)):
         arm.step(twist, action[GRIPPER])
+
+
+def _must_be_alike(path: Path, steps: int, resolution: int) -> None:
+    frames = load_episode(path).frames
+    if frames.shape[:2] != (steps + 1, resolution):
+        raise ValueError(
+            f"{path} has {len(frames) - 1} steps at {frames.shape[1]} pixels, "
+            f"asked for are {steps} at {resolution}; choose another folder, or ask for the former"
+        )
 
 
 def _round_robin(split: str, count: int) -> Iterator[EpisodeInfo]:

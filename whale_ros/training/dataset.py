@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from whale_ros.actions.space import ActionSpace
 from whale_ros.data.episodes import EpisodeInfo, load_episode, manifest_hash, read_manifest
+from whale_ros.world_model.config import WhaleConfig
 from whale_ros.world_model.frames import to_float
 
 
@@ -19,6 +20,7 @@ class EpisodeSet:
 
     def __init__(self, folder: Path, split: str) -> None:
         """Raises ValueError if the split is empty or its episodes differ in length."""
+        self.folder = folder
         self.action_space: ActionSpace
         self.action_space, infos = read_manifest(folder)
         self.manifest_sha256 = manifest_hash(folder)
@@ -32,6 +34,17 @@ class EpisodeSet:
         self.actions = torch.from_numpy(np.stack([e.actions for e in loaded]))  # (E, T, 7)
         # (E, T+1, 3) in the base frame [m]
         self.hand_position = torch.from_numpy(np.stack([e.hand_position for e in loaded]))
+
+    def must_fit(self, config: WhaleConfig) -> None:
+        """Raise ValueError if the frames are not of the resolution that the model takes."""
+        height, width = self.frames.shape[2:4]
+        resolution = config.tokenizer.resolution
+        if (height, width) != (resolution, resolution):
+            raise ValueError(
+                f"the episodes of {self.folder} have {width} x {height} pixels, model "
+                f"{config.name!r} takes {resolution} x {resolution}; record them with "
+                f"`whale collect --resolution {resolution}`"
+            )
 
     def __len__(self) -> int:
         return len(self.infos)

@@ -54,9 +54,10 @@ def pretrain(
     """Resumes from whatever the folder `run` already holds.
 
     tokenizer_of: a checkpoint's folder, whose tokenizer is taken as it is instead of training one.
-    Raises ValueError if the episodes are too short, if the folder holds another run, or if that
-    checkpoint's tokenizer is of another size.
+    Raises ValueError if the episodes are too short or of another resolution, if the folder holds
+    another run, or if that checkpoint's tokenizer is of another size.
     """
+    data.must_fit(config)
     if data.frames.shape[1] < SEQUENCE:
         raise ValueError(
             f"the episodes have {data.frames.shape[1]} frames, training needs at least {SEQUENCE}"
@@ -79,7 +80,7 @@ def pretrain(
     if not tokenizer_of:
         trained(tokenizer_stage(model, data), steps.tokenizer, config.tokenizer.width)
         frames = data.frames.flatten(0, 1)
-        model.familiarity.fit(to_float(frames[:: max(1, len(frames) // FIT_ON)]))
+        model.familiarity.fit(to_float(frames[:: -(-len(frames) // FIT_ON)]))
     codes = encode_all(model, data, worker.is_first)
     trained(behavior_stage(model, data, codes), steps.behavior, config.behavior.width)
     trained(dynamics_stage(model, data, codes), steps.dynamics, config.dynamics.width)

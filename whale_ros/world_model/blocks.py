@@ -181,6 +181,7 @@ def attend_to_shared(
     attended = (weights.pop().unsqueeze(-1) * value).sum(0)
     for weight, (_, shared_value) in zip(weights, shared, strict=True):
         together = weight.view(len(weight), -1, shared_value.shape[1], heads).permute(2, 3, 1, 0)
+        together = together.contiguous()  # else bmm takes the batch one by one
         part = together @ shared_value.permute(1, 2, 0, 3)  # (r, H, R/r, D/H)
         attended = attended + part.permute(2, 0, 1, 3).reshape(rows, heads, size)
     return attended.unsqueeze(2)
