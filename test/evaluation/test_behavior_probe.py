@@ -9,6 +9,7 @@ from whale_ros.data.episodes import EpisodeInfo
 from whale_ros.evaluation.behavior_pictures import draw_z, principal
 from whale_ros.evaluation.behavior_probe import embed, linear_accuracy, probe_behavior
 from whale_ros.imagination.live import HISTORY
+from whale_ros.training.pretrain import SEQUENCE
 from whale_ros.world_model.frames import to_float
 
 
@@ -33,10 +34,11 @@ class Episodes:
 
 
 @torch.inference_mode()
-def test_episodes_are_embedded_by_posterior_and_by_prior(small_model, held_out):
+def test_episodes_are_embedded_from_as_many_frames_as_in_training(small_model, held_out):
     found = embed(small_model, held_out, 3)
-    codes = small_model.encode(to_float(held_out.frames[:3]))
-    actions = small_model.normalised(held_out.actions[:3])
+    assert held_out.frames.shape[1] > SEQUENCE
+    codes = small_model.encode(to_float(held_out.frames[:3, :SEQUENCE]))
+    actions = small_model.normalised(held_out.actions[:3, : SEQUENCE - 1])
     close = torch.testing.assert_close
     close(found.posterior, small_model.behavior.posterior(codes, actions), atol=1e-4, rtol=1e-4)
     prior = small_model.behavior.infer(codes, actions)

@@ -79,6 +79,7 @@ def behavior(options: argparse.Namespace) -> None:
     from whale_ros.evaluation.behavior_probe import probe_behavior
     from whale_ros.evaluation.hardware import hardware
     from whale_ros.training.dataset import EpisodeSet
+    from whale_ros.training.pretrain import SEQUENCE
     from whale_ros.world_model.checkpoint import SHIPPED, load_checkpoint
 
     torch.set_num_threads(1)
@@ -94,6 +95,7 @@ def behavior(options: argparse.Namespace) -> None:
     report = {
         "checkpoints": hashes,
         "splits": [evaluate_behavior(models, data) for data in splits.values()],
+        "probed_frames": SEQUENCE,
         "told_from_z": [probe_behavior(m, train, splits["validation"]) for m in models],
         "hardware": hardware(),
         "torch": torch.__version__,

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from whale_ros.evaluation.behavior_probe import embed
 from whale_ros.training.dataset import EpisodeSet
+from whale_ros.training.pretrain import SEQUENCE
 from whale_ros.world_model.whale_st import WhaleST
 
 matplotlib.use("Agg")
@@ -27,8 +28,8 @@ def draw_z(model: WhaleST, splits: list[EpisodeSet], path: Path) -> None:
     tasks = list(dict.fromkeys(info.task for info in infos))
     figure, axes = plt.subplots(1, 2, figsize=(12, 5.5), layout="constrained")
     for axis, kind, title in (
-        (axes[0], "posterior", "posterior, from the whole episode"),
-        (axes[1], "prior_at_the_end", "prior, at the last frame"),
+        (axes[0], "posterior", f"posterior, from the first {SEQUENCE} frames"),
+        (axes[1], "prior_at_the_end", f"prior, at frame {SEQUENCE}"),
     ):
         points, shares = principal(torch.cat([getattr(e, kind) for e in embedded]))
         for point, info in zip(points.tolist(), infos, strict=True):

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from whale_ros.imagination.live import HISTORY
 from whale_ros.training.dataset import EpisodeSet
+from whale_ros.training.pretrain import SEQUENCE
 from whale_ros.world_model.frames import to_float
 from whale_ros.world_model.whale_st import WhaleST
 
@@ -19,10 +20,10 @@ DECAY = 1e-2  # of the probe's weights
 
 @dataclass
 class Embedded:
-    """z (E, Z) of each episode, read at different times."""
+    """z (E, Z) of each episode, read from its first SEQUENCE frames: as many as in training."""
 
-    posterior: Tensor  # from all of it
-    prior_at_the_end: Tensor
+    posterior: Tensor  # from all of them
+    prior_at_the_end: Tensor  # at the last of them
     prior_after_history: Tensor  # after so many frames as are observed before imagining
 
 
@@ -32,8 +33,8 @@ def embed(model: WhaleST, data: EpisodeSet, episodes: int | None = None) -> Embe
     rows: list[tuple[Tensor, ...]] = []
     device = model.action_scale.device
     for frames, actions in zip(data.frames[:episodes], data.actions[:episodes], strict=True):
-        codes = model.encode(to_float(frames.to(device)))[None]
-        taken = model.normalised(actions.to(device))[None]
+        codes = model.encode(to_float(frames[:SEQUENCE].to(device)))[None]
+        taken = model.normalised(actions[: SEQUENCE - 1].to(device))[None]
         prior = model.behavior.infer(codes, taken)[0]
         rows.append((model.behavior.posterior(codes, taken)[0], prior[-1], prior[HISTORY - 1]))
     return Embedded(*(torch.stack(column).cpu() for column in zip(*rows, strict=True)))

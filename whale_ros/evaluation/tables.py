@@ -68,7 +68,11 @@ def behavior_table(report: dict) -> str:
                         f"      z {gain['of']} than {gain['over']} by {_with_spread(gain, digits)}"
                         f"{mark}  (95 % over episodes: {each})"
                     )
-    lines += ["", "share of validation episodes that a linear probe tells from z"]
+    lines += [
+        "",
+        "share of validation episodes that a linear probe tells from z, "
+        f"read from {report['probed_frames']} frames",
+    ]
     lines.append(_row("", list(report["told_from_z"][0]["behavior"])))
     for number, told in enumerate(report["told_from_z"]):
         for label, shares in told.items():
