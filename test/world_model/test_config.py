@@ -5,6 +5,9 @@ from dataclasses import replace
 
 import pytest
 import torch
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from whale_ros.actions.space import ActionSpace
 from whale_ros.world_model.config import DynamicsConfig, TokenizerConfig, WhaleConfig, shipped
@@ -77,6 +80,64 @@ def test_sizes_that_do_not_go_together_are_refused():
         TokenizerConfig(resolution=100)
     with pytest.raises(ValueError, match="width of 100 gives no 16 heads"):
         DynamicsConfig(width=100, heads=16)
+
+
+SIZES = [
+    (section, name)
+    for section, fields in WhaleConfig().to_dict().items()
+    if section != "name"
+    for name in fields
+]
+NO_SIZE = st.one_of(
+    st.integers(max_value=0),
+    st.floats(),
+    st.booleans(),
+    st.none(),
+    st.sampled_from(["128", "", {}]),
+)
+
+
+@given(st.sampled_from(SIZES), NO_SIZE, st.booleans())
+def test_what_is_no_size_is_refused_with_field_value_and_what_is_allowed(size, value, listed):
+    section, name = size
+    value = [8, value] if listed else value
+    values = WhaleConfig().to_dict()
+    values[section][name] = value
+    shown = repr(tuple(value) if listed else value)
+    with pytest.raises(ValueError, match="positive whole number") as refused:
+        WhaleConfig.from_dict(values)
+    assert str(refused.value).startswith(f"{name} is {shown}, but must be ")
+
+
+@given(st.integers(1, 600))
+def test_code_levels_are_odd_and_fit_a_byte(levels):
+    if levels % 2 and 3 <= levels <= 255:
+        assert TokenizerConfig(code_levels=levels).code_levels == levels
+    else:
+        with pytest.raises(ValueError, match=f"code_levels is {levels}, .* odd and in 3..255"):
+            TokenizerConfig(code_levels=levels)
+
+
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=4))
+def test_channels_are_in_eights(channels):
+    if all(number % 8 == 0 for number in channels):
+        assert TokenizerConfig(channels=tuple(channels)).channels == tuple(channels)
+    else:
+        with pytest.raises(ValueError, match="channels is .* divisible by 8"):
+            TokenizerConfig(channels=tuple(channels))
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "value"),
+    [("dynamics", "heads", 0), ("dynamics", "width", "128"), ("tokenizer", "channels", 24)],
+)
+def test_a_file_with_a_wrong_size_is_refused_by_name(tmp_path, section, name, value):
+    path = tmp_path / "mine.yaml"
+    values = json.loads(json.dumps(WhaleConfig().to_dict()))
+    values[section][name] = value
+    path.write_text(yaml.safe_dump(values))
+    with pytest.raises(ValueError, match=f"mine.yaml is no model configuration: {name} is "):
+        WhaleConfig.from_yaml(path)
 
 
 @pytest.mark.parametrize("resolution", [64, 128, 256])

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+NORM_GROUPS = 8  # of channels, that the tokenizer's convolutions normalise together
+MAX_LEVELS = 255  # a code is kept in a byte
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,15 @@ class TokenizerConfig:
     code_levels: int = 7  # values each of them can take (odd, so that zero is one of them)
 
     def __post_init__(self) -> None:
-        _check_heads(self)
+        _check(self)
+        if any(channels % NORM_GROUPS for channels in self.channels):
+            raise ValueError(
+                f"channels is {self.channels}, but all must be divisible by {NORM_GROUPS}"
+            )
+        if self.code_levels not in range(3, MAX_LEVELS + 1, 2):
+            raise ValueError(
+                f"code_levels is {self.code_levels}, but must be odd and in 3..{MAX_LEVELS}"
+            )
         halved = 2 ** (len(self.channels) + 1)
         if self.resolution % halved:
             raise ValueError(
@@ -47,7 +58,7 @@ class BehaviorConfig:
     z_dim: int = 16
 
     def __post_init__(self) -> None:
-        _check_heads(self)
+        _check(self)
 
 
 @dataclass(frozen=True)
@@ -59,7 +70,7 @@ class DynamicsConfig:
     passes: int = 1  # of MaskGIT decoding for a frame
 
     def __post_init__(self) -> None:
-        _check_heads(self)
+        _check(self)
 
 
 @dataclass(frozen=True)
@@ -103,14 +114,22 @@ class WhaleConfig:
         built = {}
         for name, section in sections.items():
             _check_keys(name, values[name], set(section.__dataclass_fields__))
-            fields = dict(values[name])
-            if "channels" in fields:
-                fields["channels"] = tuple(fields["channels"])
-            built[name] = section(**fields)
+            sizes = values[name].items()
+            built[name] = section(**{k: tuple(v) if isinstance(v, list) else v for k, v in sizes})
         return cls(name=values["name"], **built)
 
 
-def _check_heads(config: TokenizerConfig | BehaviorConfig | DynamicsConfig) -> None:
+def _check(config: TokenizerConfig | BehaviorConfig | DynamicsConfig) -> None:
+    """Raises ValueError naming the first field that is no size, and what it should be."""
+    for entry in fields(config):
+        value = getattr(config, entry.name)
+        listed = isinstance(entry.default, tuple)
+        sizes = value if listed else (value,)
+        if not (
+            isinstance(sizes, tuple) and sizes and all(type(s) is int and s > 0 for s in sizes)
+        ):
+            wanted = "a list of positive whole numbers" if listed else "a positive whole number"
+            raise ValueError(f"{entry.name} is {value!r}, but must be {wanted}")
     if config.width % (2 * config.heads):
         raise ValueError(f"a width of {config.width} gives no {config.heads} heads of even size")
 

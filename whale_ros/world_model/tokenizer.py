@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from whale_ros.world_model.blocks import SpatialBlock
-from whale_ros.world_model.config import TokenizerConfig
+from whale_ros.world_model.config import NORM_GROUPS, TokenizerConfig
 
 CHANGED_PIXEL_WEIGHT = 4.0  # pixels unlike the reference count this much more in the loss
 
@@ -112,7 +112,7 @@ class Stem(nn.Module):
         super().__init__()
         sizes = [3, *channels, width]
         self.levels = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(i, o, 4, 2, 1), nn.GroupNorm(8, o), nn.SiLU())
+            nn.Sequential(nn.Conv2d(i, o, 4, 2, 1), nn.GroupNorm(NORM_GROUPS, o), nn.SiLU())
             for i, o in zip(sizes[:-1], sizes[1:], strict=True)
         )
 
@@ -132,7 +132,9 @@ class Up(nn.Module):
         super().__init__()
         self.grow = nn.Conv2d(inputs, 4 * outputs, 1)
         self.merge = nn.Sequential(
-            nn.Conv2d(2 * outputs, outputs, 3, padding=1), nn.GroupNorm(8, outputs), nn.SiLU()
+            nn.Conv2d(2 * outputs, outputs, 3, padding=1),
+            nn.GroupNorm(NORM_GROUPS, outputs),
+            nn.SiLU(),
         )
 
     def forward(self, x: Tensor, reference: Tensor) -> Tensor:
