@@ -83,8 +83,8 @@ def test_memory_is_that_of_the_weights_and_of_the_cached_past(config, random_mod
         (state.behavior, config.behavior.window),
     ):
         for keys, values in cache.buffer.layers:
-            cached += keys[:, :, :window].nbytes + values[:, :, :window].nbytes
-    assert found.cache_bytes == cached
+            cached += keys[:window].nbytes + values[:window].nbytes
+    assert found.full_windows_cache_bytes == cached
 
 
 def test_training_needs_a_weight_a_gradient_and_two_moments(small_config, random_model):

@@ -42,5 +42,5 @@ def run(options: argparse.Namespace) -> None:
     numbers("decoding a frame [GFLOP]", "decode_flops", 1e9, 3)
     numbers("weights, fp32 [MB]", "weights_bytes", 1e6, 1)
     numbers("weights, bf16 [MB]", "weights_bf16_bytes", 1e6, 1)
-    numbers("cached past of a candidate, fp32 [MB]", "cache_bytes", 1e6, 2)
+    numbers("full windows of cached past, fp32 [MB]", "full_windows_cache_bytes", 1e6, 2)
     numbers("training without activations, fp32 [MB]", "training_bytes", 1e6, 1)

@@ -33,7 +33,7 @@ class Cost:
     decode_flops: int  # of a frame
     weights_bytes: int  # in single precision
     weights_bf16_bytes: int
-    cache_bytes: int  # of the past of a candidate, in single precision
+    full_windows_cache_bytes: int  # of the past of one candidate, in single precision
     training_bytes: int  # without activations
 
     @property
@@ -62,7 +62,7 @@ def cost(config: WhaleConfig) -> Cost:
             decode_flops=_flops(model.decode, codes, frame),
             weights_bytes=FP32 * parameters,
             weights_bf16_bytes=BF16 * parameters,
-            cache_bytes=FP32 * _cached(config),
+            full_windows_cache_bytes=FP32 * _cached(config),
             training_bytes=TRAINED * parameters,
         )
 
