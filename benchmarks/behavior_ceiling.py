@@ -29,6 +29,7 @@ from whale_ros.imagination.retracing import feature_distance
 from whale_ros.training.dataset import EpisodeSet
 from whale_ros.training.loop import Schedule, Stage, train
 from whale_ros.training.pretrain import DYNAMICS_BATCH, SEQUENCE, encode_all
+from whale_ros.training.record import claim_run
 from whale_ros.world_model.checkpoint import SHIPPED, load_checkpoint
 from whale_ros.world_model.whale_st import WhaleST
 
@@ -119,6 +120,12 @@ def main() -> None:
     training, held_out = (EpisodeSet(options.data, split) for split in ("train", "validation"))
     names = sorted({i.behavior for i in training.infos} | {i.task for i in training.infos})
     config = replace(card.config, behavior=replace(card.config.behavior, z_dim=len(names)))
+    claim_run(
+        options.run,
+        checkpoint=card.sha256,
+        manifest_sha256=training.manifest_sha256,
+        steps=options.steps,
+    )
     torch.manual_seed(0)
     model = WhaleST(config, card.action_space)
     model.tokenizer.load_state_dict(finished.tokenizer.state_dict())
