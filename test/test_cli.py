@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +92,10 @@ def test_evaluating_prediction_gives_the_numbers_of_the_card_and_pictures(run, d
     report = json.loads(succeed(*command, "--json", "--pictures", tmp_path))
     card = read_card(run / "checkpoint")
     assert report["checkpoint"] == card.sha256
+    assert report["data"] == {
+        "manifest_sha256": card.training["manifest_sha256"],
+        "is_that_of_the_checkpoints": True,
+    }
     assert report["psnr_db"] == card.metrics["psnr_db"]
     assert set(report["psnr_db"]) == {"model", "shuffled", "ceiling", "copy"}
     for values in report["psnr_db"].values():
@@ -102,12 +107,27 @@ def test_evaluating_prediction_gives_the_numbers_of_the_card_and_pictures(run, d
 
 
 def test_evaluating_behavior_compares_checkpoints_and_says_what_z_tells(run, data, tmp_path):
-    twice = ("--checkpoint", run / "checkpoint") * 2
-    printed = succeed("evaluate", "behavior", data, *twice, "--pictures", tmp_path)
-    assert "checkpoints: 2" in printed and "z inferred than none by" in printed
+    from whale_ros.world_model.checkpoint import load_checkpoint, save_checkpoint
+
+    model, card = load_checkpoint(run / "checkpoint")
+    model.dynamics.no_behavior.data += 1
+    other_seed = replace(card, training=card.training | {"seed": 1})
+    save_checkpoint(tmp_path / "other", model, other_seed)
+    pictures = tmp_path / "pictures"
+    both = ("--checkpoint", run / "checkpoint", "--checkpoint", tmp_path / "other")
+    printed = succeed("evaluate", "behavior", data, *both, "--pictures", pictures)
+    assert "checkpoints: 2" in printed and f"data set {card.training['manifest_sha256'][:12]}" in (
+        printed
+    )
+    assert "z inferred than none by" in printed
     for split in ("validation", "held_out_behaviors", "held_out_tasks"):
         assert f"{split}, 2 episodes" in printed
-    assert {path.name for path in tmp_path.iterdir()} == {"z_0.png", "z_1.png"}
+    assert {path.name for path in pictures.iterdir()} == {"z_0.png", "z_1.png"}
+
+
+def test_a_checkpoint_is_not_averaged_with_itself(run, data):
+    twice = ("--checkpoint", run / "checkpoint") * 2
+    assert_refused(whale("evaluate", "behavior", data, *twice), "are the same")
 
 
 def test_models_are_listed_with_what_they_cost():

@@ -52,6 +52,7 @@ def prediction(options: argparse.Namespace) -> None:
     from whale_ros.evaluation.lpips import load_lpips
     from whale_ros.evaluation.prediction import evaluate_prediction
     from whale_ros.evaluation.prediction_pictures import draw_psnr, draw_windows
+    from whale_ros.evaluation.provenance import describe_data
     from whale_ros.training.dataset import EpisodeSet
     from whale_ros.world_model.checkpoint import SHIPPED, load_checkpoint
 
@@ -63,12 +64,19 @@ def prediction(options: argparse.Namespace) -> None:
     check_actions(options.data, data, card.action_space)
     probe = train_hand_probe(EpisodeSet(options.data, "train"), device)
     report = evaluate_prediction(model.to(device), data, probe=probe, lpips=lpips)
-    report |= {"checkpoint": card.sha256, "hardware": hardware(), "torch": torch.__version__}
+    report |= {
+        "checkpoint": card.sha256,
+        "data": describe_data(data, [card]),
+        "hardware": hardware(),
+        "torch": torch.__version__,
+    }
     if options.pictures:
         options.pictures.mkdir(parents=True, exist_ok=True)
         draw_windows(model, data, options.pictures)
         draw_psnr(report, options.pictures / "psnr.png")
-    print(json.dumps(report, indent=1) if options.json else prediction_table(report))
+    print(
+        json.dumps(report, indent=1, allow_nan=False) if options.json else prediction_table(report)
+    )
 
 
 def behavior(options: argparse.Namespace) -> None:
@@ -78,22 +86,25 @@ def behavior(options: argparse.Namespace) -> None:
     from whale_ros.evaluation.behavior_pictures import draw_z
     from whale_ros.evaluation.behavior_probe import probe_behavior
     from whale_ros.evaluation.hardware import hardware
+    from whale_ros.evaluation.provenance import describe_data, must_differ_in_seed_only
     from whale_ros.training.dataset import EpisodeSet
     from whale_ros.training.pretrain import SEQUENCE
     from whale_ros.world_model.checkpoint import SHIPPED, load_checkpoint
 
     torch.set_num_threads(1)
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    folders = options.checkpoint or [SHIPPED]
+    loaded = [load_checkpoint(folder) for folder in folders]
+    models = [model.to(device) for model, _ in loaded]
+    cards = [card for _, card in loaded]
+    must_differ_in_seed_only(list(zip(folders, cards, strict=True)))
     splits = {name: EpisodeSet(options.data, name) for name in BEHAVIOR_SPLITS}
-    models, hashes = [], []
-    for folder in options.checkpoint or [SHIPPED]:
-        model, card = load_checkpoint(folder)
+    for card in cards:
         check_actions(options.data, splits["validation"], card.action_space)
-        models.append(model.to(device))
-        hashes.append(card.sha256)
     train = EpisodeSet(options.data, "train")
     report = {
-        "checkpoints": hashes,
+        "checkpoints": [card.sha256 for card in cards],
+        "data": describe_data(splits["validation"], cards),
         "splits": [evaluate_behavior(models, data) for data in splits.values()],
         "probed_frames": SEQUENCE,
         "told_from_z": [probe_behavior(m, train, splits["validation"]) for m in models],
@@ -105,7 +116,7 @@ def behavior(options: argparse.Namespace) -> None:
         shown = [splits["validation"], splits["held_out_behaviors"]]
         for number, model in enumerate(models):
             draw_z(model, shown, options.pictures / f"z_{number}.png")
-    print(json.dumps(report, indent=1) if options.json else behavior_table(report))
+    print(json.dumps(report, indent=1, allow_nan=False) if options.json else behavior_table(report))
 
 
 def check_actions(folder: Path, data: EpisodeSet, space: ActionSpace) -> None:

@@ -8,6 +8,8 @@ def prediction_table(report: dict) -> str:
         f"{report['windows']} windows of {report['episodes']} {report['split']} episodes, "
         f"{report['observed_frames']} frames observed, {report['imagined_frames']} imagined"
     ]
+    if "data" in report:  # in a checkpoint's card it stands beside the report
+        lines.append(_data(report["data"]))
     for title, metric, digits in (
         ("PSNR [dB]", "psnr_db", 2),
         ("PSNR on moving pixels [dB]", "moving_pixels_psnr_db", 2),
@@ -22,14 +24,16 @@ def prediction_table(report: dict) -> str:
         steps = list(report[metric]["model"])
         lines += ["", f"{title:40}" + "".join(f"step {step:>3}  " for step in steps)]
         for name, values in report[metric].items():
-            lines.append(f"  {name:38}" + "".join(f"{values[s]:8.{digits}f}  " for s in steps))
+            lines.append(
+                f"  {name:38}" + "".join(f"{_text(values[s], digits):>8}  " for s in steps)
+            )
     if "lpips" not in report:
         lines += ["", "LPIPS: no weights, see --lpips and whale_ros/evaluation/lpips.py"]
     lines += ["", "gain on moving pixels, with its 95 % interval over episodes"]
     for name, gain in report["moving_pixels_gain_db"].items():
         lines.append(
-            f"  {name:38}{gain['db']:8.2f} dB at step {gain['step']} "
-            f"({gain['from']:.2f} .. {gain['to']:.2f})"
+            f"  {name:38}{_text(gain['db'], 2):>8} dB at step {gain['step']} "
+            f"({_text(gain['from'], 2)} .. {_text(gain['to'], 2)})"
         )
     return "\n".join(lines)
 
@@ -39,6 +43,7 @@ def behavior_table(report: dict) -> str:
     lines = [f"checkpoints: {models}"]
     if models > 1:
         lines[0] += ", mean +- standard deviation over them"
+    lines.append(_data(report["data"]))
     metrics = (
         ("distance in the tokenizer's features", "feature_distance", 4),
         ("PSNR on moving pixels [dB]", "moving_pixels_psnr_db", 2),
@@ -61,7 +66,7 @@ def behavior_table(report: dict) -> str:
                 for gain in (gain for gain in gains if gain["metric"] == metric):
                     mark = " *" if gain["more_than_spread"] else ""
                     each = ", ".join(
-                        f"{low:.{digits}f} .. {high:.{digits}f}"
+                        f"{_text(low, digits)} .. {_text(high, digits)}"
                         for _, low, high in gain["of_each_with_95_percent_interval"]
                     )
                     lines.append(
@@ -81,10 +86,19 @@ def behavior_table(report: dict) -> str:
     return "\n".join(lines)
 
 
+def _data(data: dict) -> str:
+    known = "that" if data["is_that_of_the_checkpoints"] else "NOT that"
+    return f"data set {data['manifest_sha256'][:12]}, {known} of the checkpoint's training"
+
+
 def _row(title: str, texts: list[str]) -> str:
     return f"{title:40}" + "".join(f"{text:>20}" for text in texts)
 
 
 def _with_spread(value: dict, digits: int) -> str:
     spread = "" if value["spread"] is None else f" +- {value['spread']:.{digits}f}"
-    return f"{value['mean']:.{digits}f}{spread}"
+    return f"{_text(value['mean'], digits)}{spread}"
+
+
+def _text(number: float | None, digits: int) -> str:
+    return "-" if number is None else f"{number:.{digits}f}"
