@@ -1,5 +1,6 @@
 """The printed numbers of prediction quality, against a slow count of the same."""
 
+import copy
 import json
 
 import numpy as np
@@ -20,6 +21,7 @@ from whale_ros.evaluation.prediction import (
     ssim,
 )
 from whale_ros.evaluation.prediction_pictures import LABELS, SHOWN_STEPS, draw_psnr, draw_windows
+from whale_ros.evaluation.tables import prediction_table
 from whale_ros.evaluation.windows import STRIDE, another_episode
 from whale_ros.world_model.frames import to_float
 
@@ -186,6 +188,21 @@ def test_a_report_is_repeatable_and_says_what_it_counted(small_model, held_out, 
     assert set(report) - set(again) == absent
     assert (report["windows"], report["episodes"]) == (len(slowly[2]), len(held_out))
     assert json.loads(json.dumps(report)) == report
+
+
+def test_episodes_without_motion_give_a_report_that_is_json(small_model, held_out, tmp_path):
+    still = copy.copy(held_out)
+    still.frames = held_out.frames[:, :1].expand_as(held_out.frames)
+    report = evaluate_prediction(small_model, still)
+    assert json.loads(json.dumps(report, allow_nan=False)) == report
+    steps = dict.fromkeys(map(str, REPORTED_STEPS))
+    assert report["moving_pixels_psnr_db"] == dict.fromkeys(WAYS, steps)
+    assert report["psnr_db"]["copy"] == steps and report["psnr_db"]["model"]["1"] is not None
+    gain = report["moving_pixels_gain_db"]["over copy"]
+    assert gain == {"step": HEADLINE_STEP, "db": None, "from": None, "to": None}
+    printed = prediction_table(report)
+    assert printed.splitlines()[-1].split()[-3:] == ["(-", "..", "-)"]
+    draw_psnr(report, tmp_path / "psnr.png")
 
 
 def test_pictures_are_drawn_for_windows_and_for_the_steps(small_model, held_out, report, tmp_path):

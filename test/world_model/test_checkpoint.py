@@ -68,6 +68,15 @@ def test_weights_and_card_come_back_as_they_were(folder, small_model):
     assert card.metrics == {"psnr_db": {"model": {"1": 20.5}}}
 
 
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_a_card_with_a_number_that_json_has_not_is_not_saved(folder, small_model, number):
+    card = replace(read_card(folder), metrics={"psnr_db": number})
+    before = (folder / CARD).read_text()
+    with pytest.raises(ValueError, match="JSON"):
+        save_checkpoint(folder, small_model, card)
+    assert (folder / CARD).read_text() == before
+
+
 def test_the_hash_in_the_card_is_that_of_the_weights_file(folder, tmp_path, random_model):
     card = read_card(folder)
     assert len(card.sha256) == 64

@@ -11,6 +11,7 @@ context lacks. All is repeated for several checkpoints, trained alike but for th
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from whale_ros.evaluation.prediction import (
     is_moving,
     psnr,
 )
+from whale_ros.evaluation.rounding import rounded
 from whale_ros.evaluation.windows import Window, held_out_windows
 from whale_ros.imagination.live import HISTORY
 from whale_ros.imagination.retracing import feature_distance
@@ -100,12 +102,12 @@ def evaluate_behavior(models: list[WhaleST], data: EpisodeSet, seed: int = 0) ->
                 for way, numbers in ways.items()
             }
             for metric, ways in values.items()
-        } | {"gain": [_gain(measured, metric, *pair) for metric in METRICS for pair in COMPARED]}
+        } | {"gain": [compare(measured, metric, *pair) for metric in METRICS for pair in COMPARED]}
     return report
 
 
-def _gain(measured: list[Measured], metric: str, way: str, other: str) -> dict:
-    """Of a way over another one, paired by episodes, at HEADLINE_STEP."""
+def compare(measured: list[Measured], metric: str, way: str, other: str) -> dict:
+    """The gain of a way over another one, paired by episodes, at HEADLINE_STEP."""
     episodes = len(measured[0].counts[metric])
     each = [interval(partial(m.gain, metric, way, other), episodes) for m in measured]
     together = _over_models([value for value, _, _ in each])
@@ -115,17 +117,15 @@ def _gain(measured: list[Measured], metric: str, way: str, other: str) -> dict:
         "over": other,
         "step": HEADLINE_STEP,
         **together,
-        "more_than_spread": together["spread"] is not None
-        and together["mean"] > together["spread"],
-        "of_each_with_95_percent_interval": [[round(x, 5) for x in numbers] for numbers in each],
+        "more_than_spread": None not in together.values() and together["mean"] > together["spread"],
+        "of_each_with_95_percent_interval": [[rounded(x, 5) for x in numbers] for numbers in each],
     }
 
 
 def _over_models(values: list[float]) -> dict:
-    """Mean and standard deviation; the spread of one model is unknown."""
-    spread = torch.tensor(values).std().item() if len(values) > 1 else None
-    mean = sum(values) / len(values)
-    return {"mean": round(mean, 5), "spread": None if spread is None else round(spread, 5)}
+    """Mean and standard deviation; the spread of one model is unknown: None."""
+    spread = torch.tensor(values).std().item() if len(values) > 1 else math.nan
+    return {"mean": rounded(sum(values) / len(values), 5), "spread": rounded(spread, 5)}
 
 
 @torch.inference_mode()

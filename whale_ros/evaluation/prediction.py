@@ -20,6 +20,7 @@ from torch import Tensor
 from whale_ros.evaluation.bootstrap import interval
 from whale_ros.evaluation.hand_probe import HandProbe
 from whale_ros.evaluation.lpips import Lpips
+from whale_ros.evaluation.rounding import rounded
 from whale_ros.evaluation.windows import Window, held_out_windows
 from whale_ros.imagination.live import HISTORY
 from whale_ros.imagination.retracing import feature_distance
@@ -33,7 +34,7 @@ HEADLINE_STEP = 8
 MOVING = 0.05  # a pixel moves if a channel differs by more than this from the last observed frame
 WAYS = ("model", "shuffled", "copy", "ceiling")
 
-Table = dict[str, dict[str, float]]  # way, step
+Table = dict[str, dict[str, float | None]]  # way, step
 
 
 @dataclass
@@ -86,7 +87,8 @@ def evaluate_prediction(
 
     PSNR is of the mean squared error over all windows, so that windows without motion do not
     count for infinitely much; the others are means over windows, but for quantiles of the hand's
-    error. Without a probe or LPIPS there is no entry for them.
+    error. Without a probe or LPIPS there is no entry for them. None stands for a number that is
+    infinite or not defined, as where nothing moves.
     """
     measured: defaultdict[str, defaultdict[str, list[Tensor]]] = defaultdict(
         lambda: defaultdict(list)
@@ -184,7 +186,7 @@ def _report(
         "psnr_db": {name: _at(value[steps], 2) for name, value in whole.items()},
         "moving_pixels_psnr_db": {name: _at(value[steps], 2) for name, value in moved.items()},
         "moving_pixels_psnr_db_of_every_step": {
-            name: [round(number, 2) for number in value.tolist()] for name, value in moved.items()
+            name: [rounded(number, 2) for number in value.tolist()] for name, value in moved.items()
         },
         "ssim": _means(measured["ssim"]),
         "feature_distance": _means(measured["feature_distance"]),
@@ -217,7 +219,7 @@ def _gain(
     def gain(times: Tensor) -> Tensor:
         return psnr(times @ model / (times @ pixels)) - psnr(times @ others / (times @ pixels))
 
-    value, low, high = (round(number, 2) for number in interval(gain, count))
+    value, low, high = (rounded(number, 2) for number in interval(gain, count))
     return {"step": HEADLINE_STEP, "db": value, "from": low, "to": high}
 
 
@@ -225,9 +227,9 @@ def _means(ways: dict[str, Tensor]) -> Table:
     return {name: _at(numbers.mean(0), 4) for name, numbers in ways.items()}
 
 
-def _at(values: Tensor, digits: int) -> dict[str, float]:
+def _at(values: Tensor, digits: int) -> dict[str, float | None]:
     """Numbers at REPORTED_STEPS, by step."""
     return {
-        str(step): round(value, digits)
+        str(step): rounded(value, digits)
         for step, value in zip(REPORTED_STEPS, values.tolist(), strict=True)
     }

@@ -60,12 +60,15 @@ class Card:
 
 
 def save_checkpoint(folder: Path, model: WhaleST, card: Card) -> Card:
-    """Write weights and card; returns the card with the hash filled in."""
+    """Write weights and card; returns the card with the hash filled in.
+
+    Raises ValueError if the card holds NaN or infinity, which are no JSON.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     weights = folder / WEIGHTS
     save_file({k: v.contiguous() for k, v in model.state_dict().items()}, weights)
     content = asdict(card) | {"sha256": _sha256(weights.read_bytes())}
-    (folder / CARD).write_text(json.dumps(content, indent=1) + "\n")
+    (folder / CARD).write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
     return read_card(folder)
 
 
