@@ -16,6 +16,8 @@ from whale_ros.evaluation.behavior import (
     METRICS,
     STRIDE,
     WAYS,
+    Measured,
+    compare,
     evaluate_behavior,
     measure,
     of_another_behavior,
@@ -114,7 +116,7 @@ def test_a_report_gives_mean_and_spread_over_models(models, held_out, report):
     assert json.loads(json.dumps(report)) == report
 
 
-def test_a_gain_is_positive_where_z_is_better_and_counts_if_above_the_spread(report):
+def test_a_gain_is_the_difference_to_the_other_way_and_positive_where_z_is_better(report):
     step = str(HEADLINE_STEP)
     for context in CONTEXTS:
         values = report[f"context_of_{context}"]
@@ -123,9 +125,42 @@ def test_a_gain_is_positive_where_z_is_better_and_counts_if_above_the_spread(rep
             of, over = (values[metric][gain[way]][step]["mean"] for way in ("of", "over"))
             more = of - over if metric == "moving_pixels_psnr_db" else over - of
             assert gain["mean"] == pytest.approx(more, abs=3e-5)
-            assert gain["more_than_spread"] == (gain["mean"] > gain["spread"])
             for value, low, high in gain["of_each_with_95_percent_interval"]:
                 assert low <= value <= high
+
+
+def by_hand(metric: str, own: float, none: float) -> Measured:
+    """Of one episode, in which each way gives the same at all steps."""
+    shape = (1, len(REPORTED_STEPS))
+    sums = {(metric, "own"): torch.full(shape, own), (metric, "none"): torch.full(shape, none)}
+    return Measured(sums, {metric: torch.ones(shape)})
+
+
+@pytest.mark.parametrize(
+    ("distances", "mean", "spread", "verdict"),
+    [
+        ([(0.1, 0.3), (0.2, 0.3)], 0.15, 0.0707, True),
+        ([(0.3, 0.1), (0.3, 0.2)], -0.15, 0.0707, False),
+        ([(0.1, 0.4), (0.3, 0.2)], 0.1, 0.2828, False),
+        ([(0.1, 0.3)], 0.2, None, False),  # one model says nothing of others
+    ],
+)
+def test_a_gain_counts_if_it_is_above_the_spread_over_models(distances, mean, spread, verdict):
+    measured = [by_hand("feature_distance", *pair) for pair in distances]
+    found = compare(measured, "feature_distance", "own", "none")
+    assert found["mean"] == pytest.approx(mean, abs=1e-4)
+    assert found["spread"] == (None if spread is None else pytest.approx(spread, abs=1e-4))
+    assert found["more_than_spread"] is verdict
+
+
+def test_a_gain_where_nothing_moves_is_unknown_and_no_verdict():
+    metric = "moving_pixels_psnr_db"
+    still = [by_hand(metric, 0.0, 0.0) for _ in range(2)]
+    for measured in still:
+        measured.counts[metric] *= 0
+    found = compare(still, metric, "own", "none")
+    assert (found["mean"], found["spread"], found["more_than_spread"]) == (None, None, False)
+    assert found["of_each_with_95_percent_interval"] == [[None] * 3] * 2
 
 
 def test_a_model_that_ignores_z_gains_nothing_from_it(models, held_out):
