@@ -70,7 +70,8 @@ def test_every_executable_is_installed_and_calls_a_main_that_exists(executable):
     assert re.search(rf"foreach\(executable[^)]*\b{executable.name}\b", _cmake_lists())
 
     module = re.search(r"^from ([\w.]+) import main$", executable.read_text(), re.M)[1]
-    source = ROOT / (module.replace(".", "/") + ".py")
+    place = ROOT / module.replace(".", "/")
+    source = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
     assert source.is_file(), f"scripts/{executable.name} needs {source.relative_to(ROOT)}"
     functions = [n.name for n in ast.parse(source.read_text()).body if hasattr(n, "name")]
     assert "main" in functions
