@@ -52,7 +52,9 @@ def expected_rollout(model, numbers, past, actions):
     frames = to_float(torch.from_numpy(np.stack([picture(n) for n in numbers])))[None]
     past = torch.from_numpy(np.asarray(past, np.float32))[None]
     actions = torch.from_numpy(np.asarray(actions, np.float32))
-    state = model.start(model.encode(frames), past)
+    codes = model.encode(frames)
+    z = model.behavior.infer(codes, model.normalised(past))[:, -1]  # held from here on
+    state = model.start(codes, past, z)
     index = torch.zeros(len(actions), dtype=torch.long)
     return imagine(model, model.fork(state, index), actions, past[index])
 

@@ -158,7 +158,10 @@ class LiveModel:
             for begin, end in zip(stamps[:-1], stamps[1:], strict=True)
         ]
         actions = self._tensor(np.concatenate(past)[None])
-        return self.model.start(codes, actions), actions
+        # z is held: inferring it anew after every imagined frame gains next to nothing
+        # (docs/results.md) and costs a fifth of the time.
+        z = self.model.behavior.infer(codes, self.model.normalised(actions))[:, -1]
+        return self.model.start(codes, actions, z), actions
 
     def _aligned(self) -> list[_Frame]:
         """The frames that end with the newest one, as nearly as there are one model step apart."""
