@@ -153,3 +153,11 @@ def test_a_data_set_with_other_actions_is_refused_in_one_line(run, data, tmp_pat
     (other / "validation").symlink_to(data / "validation")
     done = whale("evaluate", "prediction", other, "--checkpoint", run / "checkpoint")
     assert_refused(done, "base_twist/7/0.2s/0.1m", "base_twist/7/0.2s/0.05m")
+
+
+def test_data_of_another_resolution_than_the_checkpoint_s_is_refused(tmp_path):
+    sizes = ("--episodes", 1, "--held-out-episodes", 1, "--steps", 2, "--workers", 1)
+    succeed("collect", tmp_path, *sizes, "--resolution", 32)
+    for what in ("prediction", "behavior"):
+        done = whale("evaluate", what, tmp_path)
+        assert_refused(done, "32 x 32 pixels", "takes 64 x 64", "--resolution 64")

@@ -62,6 +62,7 @@ def prediction(options: argparse.Namespace) -> None:
     lpips = load_lpips(options.lpips).to(device) if options.lpips else None
     data = EpisodeSet(options.data, options.split)
     check_actions(options.data, data, card.action_space)
+    data.must_fit(card.config)
     probe = train_hand_probe(EpisodeSet(options.data, "train"), device)
     report = evaluate_prediction(model.to(device), data, probe=probe, lpips=lpips)
     report |= {
@@ -101,6 +102,7 @@ def behavior(options: argparse.Namespace) -> None:
     splits = {name: EpisodeSet(options.data, name) for name in BEHAVIOR_SPLITS}
     for card in cards:
         check_actions(options.data, splits["validation"], card.action_space)
+        splits["validation"].must_fit(card.config)
     train = EpisodeSet(options.data, "train")
     report = {
         "checkpoints": [card.sha256 for card in cards],
