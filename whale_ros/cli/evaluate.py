@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from whale_ros.evaluation.tables import behavior_table, prediction_table
 
 if TYPE_CHECKING:
-    from whale_ros.actions.space import ActionSpace
     from whale_ros.training.dataset import EpisodeSet
+    from whale_ros.world_model.checkpoint import Card
 
 
 BEHAVIOR_SPLITS = ("validation", "held_out_behaviors", "held_out_tasks")
@@ -61,8 +61,7 @@ def prediction(options: argparse.Namespace) -> None:
     model, card = load_checkpoint(options.checkpoint or SHIPPED)
     lpips = load_lpips(options.lpips).to(device) if options.lpips else None
     data = EpisodeSet(options.data, options.split)
-    check_actions(options.data, data, card.action_space)
-    data.must_fit(card.config)
+    must_fit(data, card)
     probe = train_hand_probe(EpisodeSet(options.data, "train"), device)
     report = evaluate_prediction(model.to(device), data, probe=probe, lpips=lpips)
     report |= {
@@ -101,8 +100,7 @@ def behavior(options: argparse.Namespace) -> None:
     must_differ_in_seed_only(list(zip(folders, cards, strict=True)))
     splits = {name: EpisodeSet(options.data, name) for name in BEHAVIOR_SPLITS}
     for card in cards:
-        check_actions(options.data, splits["validation"], card.action_space)
-        splits["validation"].must_fit(card.config)
+        must_fit(splits["validation"], card)
     train = EpisodeSet(options.data, "train")
     report = {
         "checkpoints": [card.sha256 for card in cards],
@@ -121,10 +119,11 @@ def behavior(options: argparse.Namespace) -> None:
     print(json.dumps(report, indent=1, allow_nan=False) if options.json else behavior_table(report))
 
 
-def check_actions(folder: Path, data: EpisodeSet, space: ActionSpace) -> None:
-    """Raises ValueError if the actions of the data are not those of a checkpoint."""
-    if data.action_space != space:
+def must_fit(data: EpisodeSet, card: Card) -> None:
+    """Raises ValueError if resolution or actions of the data are not those of a checkpoint."""
+    data.must_fit(card.config)
+    if data.action_space != card.action_space:
         raise ValueError(
-            f"the actions of {folder} are {data.action_space.signature}, "
-            f"those of the checkpoint {space.signature}"
+            f"the actions of {data.folder} are {data.action_space.signature}, "
+            f"those of the checkpoint {card.action_space.signature}"
         )

@@ -131,7 +131,7 @@ def _over_models(values: list[float]) -> dict:
 @torch.inference_mode()
 def measure(model: WhaleST, data: EpisodeSet, seed: int = 0) -> dict[int, Measured]:
     """For each of CONTEXTS, the frames of a window's history that the dynamics sees."""
-    device = model.action_scale.device
+    device = model.device
 
     def windows() -> Iterator[Window]:
         return held_out_windows(data, HISTORY, HORIZON, device, seed, STRIDE)

@@ -31,7 +31,7 @@ class Embedded:
 def embed(model: WhaleST, data: EpisodeSet, episodes: int | None = None) -> Embedded:
     """Of the first episodes, or of all."""
     rows: list[tuple[Tensor, ...]] = []
-    device = model.action_scale.device
+    device = model.device
     for frames, actions in zip(data.frames[:episodes], data.actions[:episodes], strict=True):
         codes = model.encode(to_float(frames[:SEQUENCE].to(device)))[None]
         taken = model.normalised(actions[: SEQUENCE - 1].to(device))[None]

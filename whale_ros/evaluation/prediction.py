@@ -95,7 +95,7 @@ def evaluate_prediction(
     )
     episodes, moving = [], []
     steps = torch.tensor(REPORTED_STEPS) - 1
-    windows = held_out_windows(data, HISTORY, HORIZON, model.action_scale.device, seed)
+    windows = held_out_windows(data, HISTORY, HORIZON, model.device, seed)
     for window in windows:
         real = window.future_frames
         moves = is_moving(window).float()

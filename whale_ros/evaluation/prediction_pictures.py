@@ -34,7 +34,7 @@ def draw_windows(model: WhaleST, data: EpisodeSet, folder: Path, seed: int = 0) 
     """
     episodes = torch.linspace(0, len(data) - 1, min(SHOWN_WINDOWS, len(data))).long()
     pairs = torch.stack([episodes, torch.zeros_like(episodes)], dim=1)
-    window = windows_at(data, pairs, HISTORY, HORIZON, model.action_scale.device, seed)
+    window = windows_at(data, pairs, HISTORY, HORIZON, model.device, seed)
     rows = {name: way.frames for name, way in every_way(model, window).items()}
     rows["real"] = window.future_frames
     for number, episode in enumerate(episodes.tolist()):

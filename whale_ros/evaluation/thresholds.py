@@ -27,7 +27,7 @@ def measure_thresholds(model: WhaleST, data: EpisodeSet) -> Thresholds:
     Raises ValueError if none of its windows can be judged.
     """
     candidate, live, unfamiliarity = [], [], []
-    for window in held_out_windows(data, HISTORY, MAX_HORIZON, model.action_scale.device):
+    for window in held_out_windows(data, HISTORY, MAX_HORIZON, model.device):
         candidate.append(candidate_uncertainty(model, window))
         live.append(live_uncertainty(model, window))
         unfamiliarity.append(model.familiarity(window.future_frames).flatten())

@@ -6,13 +6,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from whale_ros.imagination.live import HISTORY
 from whale_ros.imagination.rollout import imagine
 from whale_ros.training.dataset import EpisodeSet
 from whale_ros.world_model.frames import to_bytes, to_float
 from whale_ros.world_model.whale_st import WhaleST
 
 RECONSTRUCTED, IMAGINED = 8, 4  # frames, sequences
-OBSERVED = 6  # frames at the beginning of an imagined sequence
 
 
 @torch.inference_mode()
@@ -23,26 +23,26 @@ def reconstructions(model: WhaleST, data: EpisodeSet, gap: int) -> np.ndarray:
     Returns (2 * R, K * R, 3) uint8.
     """
     episodes = _spread(data, RECONSTRUCTED)
-    frames = to_float(data.frames[episodes]).to(model.action_scale.device)
+    frames = to_float(data.frames[episodes]).to(model.device)
     real = frames[:, min(gap, frames.shape[1] - 1)]
     return _sheet([real, model.decode(model.encode(real), frames[:, 0])])
 
 
 @torch.inference_mode()
 def imaginations(model: WhaleST, data: EpisodeSet, codes: Tensor, length: int) -> np.ndarray:
-    """The frames after the first OBSERVED of several episodes, under their own actions.
+    """The frames after the first HISTORY of several episodes, under their own actions.
 
     codes: (E, T+1, N, C) of all episodes; length: frames, the observed ones included.
-    Returns (2 * K * R, (length - OBSERVED) * R, 3) uint8.
+    Returns (2 * K * R, (length - HISTORY) * R, 3) uint8.
     """
-    device = model.action_scale.device
+    device = model.device
     episodes = _spread(data, IMAGINED)
     frames = to_float(data.frames[episodes, :length]).to(device)
-    seen = codes[episodes, :OBSERVED].long().to(device)
-    past, future = data.actions[episodes, : length - 1].to(device).tensor_split([OBSERVED - 1], 1)
+    seen = codes[episodes, :HISTORY].long().to(device)
+    past, future = data.actions[episodes, : length - 1].to(device).tensor_split([HISTORY - 1], 1)
     rollout = imagine(model, model.start(seen, past), future, past)
-    imagined = model.decode(rollout.latents, frames[:, OBSERVED - 1 : OBSERVED])
-    rows = zip(frames[:, OBSERVED:], imagined, strict=True)
+    imagined = model.decode(rollout.latents, frames[:, HISTORY - 1 : HISTORY])
+    rows = zip(frames[:, HISTORY:], imagined, strict=True)
     return _sheet([row for pair in rows for row in pair])
 
 
