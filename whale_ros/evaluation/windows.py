@@ -25,7 +25,9 @@ class Window:
     other_actions: Tensor  # (B, H, 7) of another episode at that time
     future_frames: Tensor  # (B, H, 3, R, R) float in [0, 1]
     future_hand: Tensor  # (B, H, 3) [m]
+    future_object: Tensor  # (B, H, 3) [m]
     episodes: Tensor  # (B,) index of the episode
+    starts: Tensor  # (B,) frame of the episode at which the window begins
 
     @property
     def last(self) -> Tensor:
@@ -78,7 +80,9 @@ def windows_at(
         other_actions=data.actions[other, time[:, now:-1]].to(device),
         future_frames=frames[:, history:],
         future_hand=data.hand_position[episode, time[:, history:]].to(device),
+        future_object=data.object_position[episode, time[:, history:]].to(device),
         episodes=pairs[:, 0],
+        starts=pairs[:, 1],
     )
 
 

@@ -34,6 +34,9 @@ class EpisodeSet:
         self.actions = torch.from_numpy(np.stack([e.actions for e in loaded]))  # (E, T, 7)
         # (E, T+1, 3) in the base frame [m]
         self.hand_position = torch.from_numpy(np.stack([e.hand_position for e in loaded]))
+        self.object_position = torch.from_numpy(np.stack([e.object_position for e in loaded]))
+        self.progress = torch.from_numpy(np.stack([e.progress for e in loaded]))  # (E, T+1)
+        self.success = torch.from_numpy(np.stack([e.success for e in loaded]))  # (E, T+1) bool
 
     def must_fit(self, config: WhaleConfig) -> None:
         """Raise ValueError if the frames are not of the resolution that the model takes."""
