@@ -47,7 +47,13 @@ setup(
             "ninja>=1.11,<2",
         ],
         "sim": ["gymnasium>=1.1,<1.5", "metaworld==3.1.1", "mujoco==3.3.0"],
-        "train": ["matplotlib>=3.8,<4", "scikit-image>=0.24,<1", "tensorboard>=2.17,<3"],
+        "train": [
+            "matplotlib>=3.8,<4",
+            "scikit-image>=0.24,<1",
+            "scipy>=1.13,<2",
+            "stable-baselines3>=2.9,<3",
+            "tensorboard>=2.17,<3",
+        ],
         "dev": [
             "hypothesis>=6.100,<7",
             "mypy>=1.11,<3",
