@@ -21,7 +21,7 @@ def held_out():
         frames[:, t, 5:15, t : t + 6] = rng.integers(0, 256, (EPISODES, 10, width, 3))
     actions = rng.uniform(-0.03, 0.03, (EPISODES, FRAMES - 1, 7)).astype(np.float32)
     actions[..., 6] = 0
-    hand = rng.uniform(-0.3, 0.3, (EPISODES, FRAMES, 3)).astype(np.float32)
+    hand, thing = rng.uniform(-0.3, 0.3, (2, EPISODES, FRAMES, 3)).astype(np.float32)
     kinds = [("reach-v3", "expert"), ("reach-v3", "noisy"), ("push-v3", "expert")]
     infos = [
         EpisodeInfo(f"validation/{i}.npz", "validation", *kinds[i % len(kinds)], seed=i)
@@ -36,5 +36,7 @@ def held_out():
         frames=torch.from_numpy(frames.astype(np.uint8)),
         actions=torch.from_numpy(actions),
         hand_position=torch.from_numpy(hand),
+        object_position=torch.from_numpy(thing),
+        success=torch.arange(FRAMES).expand(EPISODES, -1) > FRAMES - 3,
         infos=infos,
     )

@@ -47,9 +47,9 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
 def prediction(options: argparse.Namespace) -> None:
     import torch
 
-    from whale_ros.evaluation.hand_probe import train_hand_probe
     from whale_ros.evaluation.hardware import hardware
     from whale_ros.evaluation.lpips import load_lpips
+    from whale_ros.evaluation.position_probe import train_position_probe
     from whale_ros.evaluation.prediction import evaluate_prediction
     from whale_ros.evaluation.prediction_pictures import draw_psnr, draw_windows
     from whale_ros.evaluation.provenance import describe_data
@@ -62,7 +62,8 @@ def prediction(options: argparse.Namespace) -> None:
     lpips = load_lpips(options.lpips).to(device) if options.lpips else None
     data = EpisodeSet(options.data, options.split)
     must_fit(data, card)
-    probe = train_hand_probe(EpisodeSet(options.data, "train"), device)
+    train = EpisodeSet(options.data, "train")
+    probe = train_position_probe(train, train.hand_position, device)
     report = evaluate_prediction(model.to(device), data, probe=probe, lpips=lpips)
     report |= {
         "checkpoint": card.sha256,

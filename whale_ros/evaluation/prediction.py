@@ -18,8 +18,8 @@ from skimage.metrics import structural_similarity
 from torch import Tensor
 
 from whale_ros.evaluation.bootstrap import interval
-from whale_ros.evaluation.hand_probe import HandProbe
 from whale_ros.evaluation.lpips import Lpips
+from whale_ros.evaluation.position_probe import PositionProbe
 from whale_ros.evaluation.rounding import rounded
 from whale_ros.evaluation.windows import Window, held_out_windows
 from whale_ros.imagination.live import HISTORY
@@ -80,7 +80,7 @@ def evaluate_prediction(
     model: WhaleST,
     data: EpisodeSet,
     seed: int = 0,
-    probe: HandProbe | None = None,
+    probe: PositionProbe | None = None,
     lpips: Lpips | None = None,
 ) -> dict:
     """A report of windows of HISTORY observed and HORIZON imagined frames, all in one dictionary.
@@ -157,7 +157,7 @@ def psnr(error: Tensor) -> Tensor:
     return -10 * torch.log10(error)
 
 
-def _hand_error_cm(probe: HandProbe, frames: Tensor, position: Tensor) -> Tensor:
+def _hand_error_cm(probe: PositionProbe, frames: Tensor, position: Tensor) -> Tensor:
     """(B, H) from frames (B, H, 3, R, R) and true positions (B, H, 3) [m]."""
     found = probe(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
     return 100 * (found - position).norm(dim=-1)

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from whale_ros.evaluation.hand_probe import train_hand_probe
+from whale_ros.evaluation.position_probe import train_position_probe
 from whale_ros.world_model.frames import to_float
 
 SIDE = 8  # pixels of the square that is the hand
@@ -26,7 +26,8 @@ def episodes(seed: int, count: int):
 
 @pytest.fixture(scope="module")
 def trained():
-    return train_hand_probe(episodes(0, 400), steps=150)
+    data = episodes(0, 400)
+    return train_position_probe(data, data.hand_position, steps=150)
 
 
 def test_it_reads_positions_that_it_was_not_trained_on(trained):
@@ -44,7 +45,10 @@ def test_pictures_of_another_size_are_read_as_well(trained):
 
 
 def test_the_same_seed_gives_the_same_probe():
-    one, same, other = (train_hand_probe(episodes(0, 4), steps=2, seed=s) for s in (0, 0, 1))
+    data = episodes(0, 4)
+    one, same, other = (
+        train_position_probe(data, data.hand_position, steps=2, seed=s) for s in (0, 0, 1)
+    )
     frames = to_float(episodes(1, 2).frames.flatten(0, 1))
     assert torch.equal(one(frames), same(frames))
     assert not torch.equal(one(frames), other(frames))

@@ -1,6 +1,6 @@
-"""Where is the hand? A small network reads it from a picture, real or imagined.
+"""Where is the hand, or the object? A small network reads it from a picture, real or imagined.
 
-It is trained on real pictures only, so that an imagined hand counts as being where it is seen. Its
+It is trained on real pictures only, so that an imagined thing counts as being where it is seen. Its
 own error on real held-out pictures is the floor under all that it measures.
 """
 
@@ -22,7 +22,7 @@ BATCH = 64
 LEARNING_RATE = 2e-3
 
 
-class HandProbe(nn.Module):
+class PositionProbe(nn.Module):
     """Pictures (B, 3, R, R) float in [0, 1] to positions (B, 3) in the base frame [m]."""
 
     mean: Tensor  # (3,)
@@ -49,14 +49,21 @@ class HandProbe(nn.Module):
         return self.mean + self.spread * self.network(small - 0.5)
 
 
-def train_hand_probe(
-    data: EpisodeSet, device: torch.device | str = "cpu", steps: int = STEPS, seed: int = 0
-) -> HandProbe:
-    """About a minute on one CPU core; the same seed gives the same probe."""
+def train_position_probe(
+    data: EpisodeSet,
+    positions: Tensor,
+    device: torch.device | str = "cpu",
+    steps: int = STEPS,
+    seed: int = 0,
+) -> PositionProbe:
+    """To read `positions` (E, T+1, 3) from the frames of the episodes.
+
+    About a minute on one CPU core; the same seed gives the same probe.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        probe = HandProbe()
-    frames, positions = data.frames.flatten(0, 1), data.hand_position.flatten(0, 1)
+        probe = PositionProbe()
+    frames, positions = data.frames.flatten(0, 1), positions.flatten(0, 1)
     probe.mean.copy_(positions.mean(0))
     probe.spread.copy_(positions.std(0).clamp(min=1e-3))
     probe.to(device).train()
@@ -64,7 +71,7 @@ def train_hand_probe(
     optimizer = torch.optim.AdamW(probe.parameters(), weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps)
     generator = torch.Generator().manual_seed(seed)
-    for _ in trange(steps, desc="training the hand probe"):
+    for _ in trange(steps, desc="training a position probe"):
         picked = torch.randint(len(frames), (BATCH,), generator=generator)
         error = probe(to_float(frames[picked].to(device))) - positions[picked].to(device)
         loss = F.smooth_l1_loss(error / probe.spread, torch.zeros_like(error))
