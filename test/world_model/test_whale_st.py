@@ -174,6 +174,17 @@ def snapshot(state: State) -> list:
 
 
 @torch.inference_mode()
+def test_drawn_codes_are_as_frequent_as_they_are_probable(small_model):
+    latents, actions = draw(small_model, 1, 3, seed=0, actions=3)
+    state = small_model.start(latents, actions[:, :2])
+    probability = plain_step(small_model, latents, actions)[0, 0, 0].softmax(-1)
+    many = small_model.fork(state, torch.zeros(2000, dtype=torch.long))
+    generator = torch.Generator().manual_seed(0)
+    _, output = small_model.step(many, actions[:, 2].expand(2000, -1), generator)
+    share = output.latent[:, 0, 0].bincount(minlength=len(probability)) / 2000
+    torch.testing.assert_close(share, probability.detach(), atol=0.05, rtol=0)
+
+
 def test_no_method_changes_a_state(small_model):
     latents, actions = draw(small_model, 2, 5, 0)
     state = small_model.start(latents, actions)

@@ -79,13 +79,15 @@ class WhaleST(nn.Module):
             cache = present
         return State(latents, actions, every_z, cache, behavior)
 
-    def step(self, state: State, action: Tensor) -> tuple[State, StepOutput]:
-        """Greedy decoding; action: (B, 7) in physical units."""
+    def step(
+        self, state: State, action: Tensor, generator: torch.Generator | None = None
+    ) -> tuple[State, StepOutput]:
+        """action: (B, 7) in physical units. Greedy decoding; with a generator codes are drawn."""
         taken = self.normalised(action).unsqueeze(1)
         logits, cache = self.dynamics.decode(
             state.codes[:, -1:], taken, state.z[:, -1:], state.dynamics
         )
-        codes = logits.argmax(-1)
+        codes = logits.argmax(-1) if generator is None else _drawn(logits, generator)
         z, behavior = state.z[:, -1:], None
         if state.behavior is not None:
             z, behavior = self.behavior.follow(codes.unsqueeze(1), taken, state.behavior)
@@ -170,6 +172,12 @@ class WhaleST(nn.Module):
     def normalised(self, actions: Tensor) -> Tensor:
         """Actions (..., 7) as the dynamics takes them."""
         return actions * self.action_scale + self.action_offset
+
+
+def _drawn(logits: Tensor, generator: torch.Generator) -> Tensor:
+    """Codes (...) from logits (..., levels)."""
+    probability = logits.softmax(-1).flatten(0, -2)
+    return torch.multinomial(probability, 1, generator=generator).view(logits.shape[:-1])
 
 
 def _normalisation(space: ActionSpace) -> tuple[Tensor, Tensor]:
