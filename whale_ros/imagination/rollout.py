@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from whale_ros.world_model.interface import WorldModel
+from whale_ros.world_model.interface import StepOutput, WorldModel
 
 
 @dataclass
@@ -24,6 +24,10 @@ class Rollout:
     @property
     def horizon(self) -> int:
         return self.entropy.shape[1]
+
+    def frame(self, index: int) -> StepOutput:
+        """What was imagined of one frame, 0 .. H-1."""
+        return StepOutput(self.latents[:, index], self.features[:, index], self.entropy[:, index])
 
 
 @torch.inference_mode()
