@@ -59,8 +59,35 @@ def test_composing_a_split_action_gives_it_back(type, sequence, before, n):
     parts = split(total, n, type, since)
     assert parts.shape == (n, DIM)
     np.testing.assert_allclose(compose(parts, type), total, atol=1e-6)
+    assert (parts[:, GRIPPER] == total[GRIPPER]).all()
     if since is None:
         assert (parts == parts[0]).all()
+
+
+@pytest.mark.parametrize("type", COMPOSITIONS)
+@given(sequences)
+def test_the_last_gripper_command_is_kept(type, sequence):
+    assert compose(sequence, type)[GRIPPER] == sequence[-1, GRIPPER]
+
+
+@pytest.mark.parametrize("type", [t for t in COMPOSITIONS if t != "absolute_pose"])
+@given(sequences)
+def test_as_many_steps_as_were_composed_are_no_longer_than_those_were(type, sequence):
+    """So a retracing-action is never outside of what a model was trained on."""
+    total = compose(sequence, type)
+    step = split(total, len(sequence), type)[0]
+    for part in (POSITION, ROTATION):
+        longest = np.linalg.norm(sequence[:, part], axis=1).max()
+        if type == "body_twist" and part == POSITION:  # goes along an arc, not its chord
+            longest /= np.sinc(np.linalg.norm(total[ROTATION]) / (2 * np.pi))
+        assert np.linalg.norm(step[part]) <= longest + 1e-9
+
+
+@pytest.mark.parametrize("type", [t for t in COMPOSITIONS if t != "absolute_pose"])
+@given(actions, st.integers(1, 5))
+def test_equal_actions_are_split_into_themselves(type, action, n):
+    repeated = np.repeat(action[None], n, axis=0)
+    np.testing.assert_allclose(split(compose(repeated, type), n, type), repeated, atol=1e-6)
 
 
 @pytest.mark.parametrize("type", COMPOSITIONS)
