@@ -1,0 +1,1 @@
+"""How far to trust what is imagined: retracing and its rivals, against what really happened."""
