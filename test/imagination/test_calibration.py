@@ -1,0 +1,121 @@
+"""A calibration is read back as it was written, and holds for what it was measured with only."""
+
+import json
+import math
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from whale_ros.imagination.calibration import (
+    MIN_TASK_EPISODES,
+    Calibration,
+    CalibrationError,
+    Conditions,
+    load_calibration,
+    save_calibration,
+    why_void,
+)
+from whale_ros.imagination.conformal import bound
+
+CONDITIONS = Conditions("a" * 64, "camera", 128, 96, 64, (1, 2, 3, 4), 8, 8, "base_twist/7")
+
+
+def some(**counts: int) -> dict[str, tuple[float, ...]]:
+    rng = np.random.default_rng(0)
+    return {task: tuple(sorted(rng.uniform(0.5, 2, count))) for task, count in counts.items()}
+
+
+CALIBRATION = Calibration(CONDITIONS, 0.1, some(reach=40, push=29), 6.4, "b" * 64)
+
+
+@pytest.fixture
+def path(tmp_path):
+    save_calibration(tmp_path / "calibration.json", CALIBRATION)
+    return tmp_path / "calibration.json"
+
+
+def change(path, **entries):
+    path.write_text(json.dumps(json.loads(path.read_text()) | entries))
+
+
+def test_what_was_written_is_read_back(path):
+    assert load_calibration(path) == CALIBRATION
+    assert [p.name for p in path.parent.iterdir()] == [path.name], "no half-written file is left"
+
+
+def test_a_score_that_is_infinite_survives(path):
+    scores = {"reach": (*CALIBRATION.scores["reach"], math.inf)}
+    save_calibration(path, replace(CALIBRATION, scores=scores))
+    assert load_calibration(path).scores == scores
+
+
+def test_a_task_has_its_own_factor_where_it_has_enough_episodes():
+    reach, push = CALIBRATION.scores["reach"], CALIBRATION.scores["push"]
+    assert CALIBRATION.factor() == bound([*reach, *push], 0.1)
+    assert CALIBRATION.factor("reach") == bound(reach, 0.1) != CALIBRATION.factor()
+    assert len(push) < MIN_TASK_EPISODES and CALIBRATION.factor("push") == CALIBRATION.factor()
+    strict = replace(CALIBRATION, alpha=0.02)  # 40 episodes cannot tell that
+    assert strict.factor("reach") == strict.factor()
+    with pytest.raises(CalibrationError, match="'swim' was not calibrated.*push, reach"):
+        CALIBRATION.factor("swim")
+
+
+def test_too_few_episodes_bound_nothing():
+    assert replace(CALIBRATION, scores=some(reach=8)).factor() == math.inf
+
+
+@given(st.integers(9, 80), st.integers(0, 2**32))
+def test_the_pooled_factor_keeps_its_promise_on_the_scores_themselves(count, seed):
+    scores = tuple(sorted(np.random.default_rng(seed).exponential(size=count).tolist()))
+    factor = replace(CALIBRATION, scores={"reach": scores}).factor()
+    assert np.mean(np.array(scores) <= factor) >= 0.9
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Conditions)])
+def test_any_change_voids_it_and_is_named(name):
+    assert why_void(CALIBRATION, CONDITIONS) == ""
+    old = getattr(CONDITIONS, name)
+    new = {str: "other", int: 7, tuple: (1, 2)}[type(old)]
+    why = why_void(CALIBRATION, replace(CONDITIONS, **{name: new}))
+    assert why.startswith("calibration void: ") and "whale calibrate" in why
+    assert repr(new) in why and (repr(old) in why or f"{old[:12]}..." in why)
+
+
+@pytest.mark.parametrize(
+    ("entries", "words"),
+    [
+        ({"schema": 2}, "schema 2"),
+        ({"colour": "red"}, "colour"),
+        ({"alpha": 1.5}, "alpha"),
+        ({"alpha": None}, "None"),
+        ({"scores": {}}, "scores"),
+        ({"scores": {"reach": [2.0, 1.0]}}, "sorted"),
+        ({"scores": {"reach": [-1.0, 1.0]}}, "positive"),
+        ({"scores": {"reach": ["x"]}}, "x"),
+        ({"scores": [1.0]}, "items"),
+        ({"factor": 100.0}, "factor 100.0 is not that of its scores"),
+        ({"conditions": {"checkpoint": "a"}}, "'k'"),
+        ({"conditions": {"k": [1], "fog": 1}}, "fog"),
+        ({"episode_s": 0}, "0.0 s"),
+    ],
+)
+def test_what_is_not_sound_is_refused(path, entries, words):
+    change(path, **entries)
+    with pytest.raises(CalibrationError, match="whale calibrate") as error:
+        load_calibration(path)
+    assert words in str(error.value) and str(path) in str(error.value)
+
+
+def test_what_is_cut_or_absent_is_refused(path):
+    path.write_text(path.read_text()[:-20])
+    with pytest.raises(CalibrationError, match="cannot be read"):
+        load_calibration(path)
+    path.write_text("[]")
+    with pytest.raises(CalibrationError, match="cannot be read"):
+        load_calibration(path)
+    path.unlink()
+    with pytest.raises(CalibrationError, match="there is no calibration"):
+        load_calibration(path)
