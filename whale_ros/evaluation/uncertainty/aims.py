@@ -30,7 +30,7 @@ def aims(summary: dict) -> list[dict]:
     for row in summary["differences"]:
         if (row["scope"], row["error"]) == ("all conditions", error):
             result.append(_aim(f"{bad}, {main} minus {rival}, {at}", row["auroc"], -BELOW_RIVAL))
-    costs = [summary["costs"].get(name, {}).get("training_seconds") for name in (main, rival)]
+    costs = [summary["costs"].get(name, {}).get("training_steps") for name in (main, rival)]
     if None not in costs and costs[1]:
         share = {"value": round(costs[0] / costs[1], 4), "from": None, "to": None}
         result.append(_aim(f"training of {main} over that of {rival}", share, at_most=COST_SHARE))

@@ -17,6 +17,7 @@ from whale_ros.evaluation.uncertainty.trials import Trials
 
 DIGITS = 4
 SCORE_DIGITS = 6  # of values that are in no unit
+AT_ONCE = 100  # resamples; more are slower, since they do not fit into a processor's cache
 ALL_TASKS = "all tasks as one"
 
 Metric = Callable[..., np.ndarray]  # of columns (W,), then weights (..., W): (...)
@@ -44,12 +45,15 @@ def estimate(
         names, episode = np.unique(trials.episode, return_inverse=True)
 
         def mean(times: Tensor) -> Tensor:
-            counts = times.double().numpy()
+            parts = times.double().view(-1, len(names)).split(AT_ONCE)
+            return torch.cat([mean_of(part.numpy()) for part in parts]).view(times.shape[:-1])
+
+        def mean_of(counts: np.ndarray) -> Tensor:
             each = [
-                metric(*(column[here] for column in columns), counts[..., episode[here]])
+                metric(*(column[here] for column in columns), counts[:, episode[here]])
                 for here in defined
             ]
-            return torch.as_tensor(np.mean(each, axis=0)).float()
+            return torch.from_numpy(np.mean(each, axis=0)).float()
 
         ends = interval(mean, len(names))
         result = {name: rounded(end, DIGITS) for name, end in zip(numbers, ends, strict=True)}

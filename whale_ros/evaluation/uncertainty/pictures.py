@@ -9,9 +9,9 @@ import matplotlib
 import numpy as np
 
 from whale_ros.evaluation.uncertainty.metrics import untrusted
-from whale_ros.evaluation.uncertainty.sections import ERRORS, condition_name
 from whale_ros.evaluation.uncertainty.summary import ALL, BEST, MAIN_DEPTH, MAIN_ERROR, known
 from whale_ros.evaluation.uncertainty.trials import NOMINAL, Trials
+from whale_ros.evaluation.uncertainty.wording import ERRORS, condition_name
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # after the choice of the backend

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-ERRORS = {
-    "features": "distance in features",
-    "pixels": "RMS on moving pixels",
-    "hand_cm": "hand [cm]",
-    "object_cm": "object [cm]",
-}
+from whale_ros.evaluation.uncertainty.wording import (
+    ERRORS,
+    anything,
+    condition_name,
+    number,
+    plain,
+)
+
 WITHIN = "Mean over tasks of what each task gives; in brackets the 95 % interval over episodes."
 
 
@@ -44,22 +46,18 @@ def sections(summary: dict) -> Iterator[Section]:
             title,
             "",
             ["", *header],
-            [[name, *map(_any, row.values())] for name, row in table.items()],
+            [[name, *map(anything, row.values())] for name, row in table.items()],
         )
 
 
-def condition_name(condition: str, severity: float) -> str:
-    return condition if not severity else f"{condition} {severity:g}"
-
-
 def _about(summary: dict) -> Section:
-    bounds = ", ".join(f"{ERRORS.get(e, e)} over {b:g}" for e, b in summary["bounds"].items())
+    bounds = ", ".join(f"{ERRORS[e]} over {b:g}" for e, b in summary["bounds"].items())
     rows = [
         ["windows, episodes", f"{summary['windows']}, {summary['episodes']}"],
         ["tasks", ", ".join(summary["tasks"])],
         ["behaviours", ", ".join(summary["behaviors"])],
         ["a prediction is bad if", bounds],
-        *([name.replace("_", " "), _any(value)] for name, value in summary["settings"].items()),
+        *([name.replace("_", " "), anything(value)] for name, value in summary["settings"].items()),
     ]
     return Section("What was measured, and on what", rows=rows)
 
@@ -70,23 +68,22 @@ def _scores(summary: dict, scope: str) -> Section:
     rows = []
     for row in _of(summary, scope=scope, error=error, depth=summary["main_depth"]):
         cost = summary["costs"].get(row["score"], {})
-        numbers = [_number(row[key]) for key in ("spearman", "auroc", "true_alarms", "area")]
-        spent = [_any(cost.get("training_seconds")), _any(cost.get("inference_ms"))]
+        numbers = [number(row[key]) for key in ("spearman", "auroc", "true_alarms", "area")]
+        spent = [anything(cost.get("training_steps")), anything(cost.get("inference_ms"))]
         rows.append([row["score"], *numbers, *spent])
     note = (
-        f"Within task, at {summary['main_depth']} steps; truth: {ERRORS.get(error, error)}, "
+        f"Within task, at {summary['main_depth']} steps; truth: {ERRORS[error]}, "
         f"bad over {summary['bounds'][error]:g}. {WITHIN} Area: mean error of the most trusted "
         "share, over all shares; less is better. Inference: of one rollout, beside itself."
     )
     return Section(
-        f"Foretelling errors, {scope}", note, [*header, "training [s]", "inference [ms]"], rows
+        f"Foretelling errors, {scope}", note, [*header, "training steps", "inference [ms]"], rows
     )
 
 
 def _differences(summary: dict) -> Section:
     rows = [
-        [row["scope"], ERRORS.get(row["error"], row["error"]), _number(row["auroc"])]
-        for row in summary["differences"]
+        [row["scope"], ERRORS[row["error"]], number(row["auroc"])] for row in summary["differences"]
     ]
     return Section(
         f"AUROC of {summary['main_score']} minus {summary['rival']}",
@@ -100,13 +97,13 @@ def _depths(summary: dict) -> Section:
     error = summary["main_error"]
     found = _of(summary, scope="all conditions", error=error)
     tables = {f"step {row['depth']}": _of(summary, **_kind(row)) for row in found}
-    note = f"All conditions, within task; truth: {ERRORS.get(error, error)}."
+    note = f"All conditions, within task; truth: {ERRORS[error]}."
     return _side_by_side("At other depths", note, tables)
 
 
 def _errors(summary: dict) -> Section:
     found = _of(summary, scope="all conditions", depth=summary["main_depth"])
-    tables = {ERRORS.get(row["error"], row["error"]): _of(summary, **_kind(row)) for row in found}
+    tables = {ERRORS[row["error"]]: _of(summary, **_kind(row)) for row in found}
     note = f"All conditions, within task, at {summary['main_depth']} steps."
     return _side_by_side("By what error is measured in", note, tables)
 
@@ -120,7 +117,7 @@ def _side_by_side(title: str, note: str, tables: dict[str, list[dict]]) -> Secti
         if key in rows[0]
     ]
     names = [row["score"] for row in next(iter(tables.values()))]
-    rows = [[name, *(_value(values[i]) for _, values in columns)] for i, name in enumerate(names)]
+    rows = [[name, *(plain(values[i]) for _, values in columns)] for i, name in enumerate(names)]
     return Section(title, note, ["score", *(label for label, _ in columns)], rows)
 
 
@@ -132,8 +129,8 @@ def _tasks(summary: dict) -> Section:
         depth=summary["main_depth"],
     )
     rows = [
-        [row["score"], *(f"{_value(row['spearman']['of_each_task'][task])} / "
-                         f"{_value(row['auroc']['of_each_task'][task])}"
+        [row["score"], *(f"{plain(row['spearman']['of_each_task'][task])} / "
+                         f"{plain(row['auroc']['of_each_task'][task])}"
                          for task in summary["tasks"])]
         for row in found
     ]  # fmt: skip
@@ -147,9 +144,9 @@ def _failures(summary: dict, scope: str) -> Section:
     rows = [
         [
             row["score"],
-            *(_number(row[key]) for key in ("auroc", "true_alarms", "alarmed")),
-            _any(row["median_lead_s"]),
-            _value(row["successes_alarmed"]),
+            *(number(row[key]) for key in ("auroc", "true_alarms", "alarmed")),
+            anything(row["median_lead_s"]),
+            plain(row["successes_alarmed"]),
         ]
         for row in found
     ]
@@ -164,7 +161,7 @@ def _failures(summary: dict, scope: str) -> Section:
 
 def _conditions(summary: dict, name: str) -> Section:
     errors = list(summary["conditions"][0]["median_error"])
-    header = ["condition", "windows", "failed", *(f"median, {ERRORS.get(e, e)}" for e in errors)]
+    header = ["condition", "windows", "failed", *(f"median, {ERRORS[e]}" for e in errors)]
     header += ["bad", "median score", "AUROC against nominal", "above 95 % of nominal"]
     rows = []
     for row in summary["conditions"]:
@@ -173,12 +170,12 @@ def _conditions(summary: dict, name: str) -> Section:
             [
                 condition_name(row["condition"], row["severity"]),
                 str(row["windows"]),
-                _value(row["failed"]),
-                *(_value(row["median_error"][error]) for error in errors),
-                _value(row["bad"][summary["main_error"]]),
-                _any(score["median"]),
-                *(_value(score[key]) for key in ("auroc_against_nominal", "above_nominal_95")),
-                *(_value(score[key]) for key in ("spearman", "auroc")),
+                plain(row["failed"]),
+                *(plain(row["median_error"][error]) for error in errors),
+                plain(row["bad"][summary["main_error"]]),
+                anything(score["median"]),
+                *(plain(score[key]) for key in ("auroc_against_nominal", "above_nominal_95")),
+                *(plain(score[key]) for key in ("spearman", "auroc")),
             ]
         )
     note = (
@@ -198,7 +195,7 @@ def _detection(summary: dict) -> Section:
         f"Within task, at {summary['main_depth']} steps; 0.5: cannot tell them apart.",
         ["score", *names],
         [
-            [name, *(_value(row["scores"][name]["auroc_against_nominal"]) for row in rows)]
+            [name, *(plain(row["scores"][name]["auroc_against_nominal"]) for row in rows)]
             for name in rows[0]["scores"]
         ],
     )
@@ -212,20 +209,3 @@ def _of(summary: dict, **wanted: object) -> list[dict]:
     return [
         row for row in summary["scores"] if all(row[key] == value for key, value in wanted.items())
     ]
-
-
-def _number(estimate: dict) -> str:
-    value, low, high = (estimate[key] for key in ("value", "from", "to"))
-    return _value(value) if low is None else f"{value:.3f} ({low:.3f} .. {high:.3f})"
-
-
-def _value(number: float | None) -> str:
-    return "-" if number is None else f"{number:.3f}"
-
-
-def _any(value: object) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, float):
-        return f"{value:.4g}" if abs(value) < 1000 else f"{value:.0f}"
-    return str(value)

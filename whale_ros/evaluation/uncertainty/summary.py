@@ -37,7 +37,7 @@ def summarise(
 ) -> dict:
     """Every table, for each score.
 
-    costs: of each score, "training_seconds" and "inference_ms". bounds: of errors by name; larger
+    costs: of each score, "training_steps" and "inference_ms". bounds: of errors by name; larger
     ones make a prediction bad. rival: the score that the main one is compared with, if it is there.
 
     Raises ValueError if there are no nominal trials, or a bound of MAIN_ERROR is not given.
