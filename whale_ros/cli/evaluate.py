@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,23 @@ def add(commands: argparse._SubParsersAction) -> None:
     )
     _add_output(parser)
     parser.set_defaults(command=behavior)
+    parser = questions.add_parser("uncertainty", help="whether bad predictions are told from good")
+    parser.add_argument("data", type=Path, help="folder that the checkpoint was trained on")
+    parser.add_argument("study", type=Path, help="folder made by `whale collect --for study`")
+    parser.add_argument("--checkpoint", type=Path, help="folder; default: the shipped one")
+    parser.add_argument(
+        "--member",
+        type=Path,
+        action="append",
+        help="checkpoint of another training seed with the same tokenizer; several make up the "
+        "ensemble that retracing is compared with",
+    )
+    parser.add_argument("--lpips", type=Path, help="folder with the weights of AlexNet and LPIPS")
+    parser.add_argument("--json", action="store_true", help="print numbers for programs")
+    parser.add_argument(
+        "--output", type=Path, default=Path("uncertainty_report"), help="folder for the report"
+    )
+    parser.set_defaults(command=uncertainty)
 
 
 def _add_output(parser: argparse.ArgumentParser) -> None:
@@ -118,6 +136,26 @@ def behavior(options: argparse.Namespace) -> None:
         for number, model in enumerate(models):
             draw_z(model, shown, options.pictures / f"z_{number}.png")
     print(json.dumps(report, indent=1, allow_nan=False) if options.json else behavior_table(report))
+
+
+def uncertainty(options: argparse.Namespace) -> None:
+    import torch
+
+    from whale_ros.evaluation.uncertainty.report import table
+    from whale_ros.evaluation.uncertainty.study import PAGE, study
+    from whale_ros.world_model.checkpoint import SHIPPED
+
+    torch.set_num_threads(1)
+    summary = study(
+        options.data,
+        options.study,
+        options.checkpoint or SHIPPED,
+        options.member or [],
+        options.output,
+        options.lpips,
+    )
+    print(json.dumps(summary, indent=1, allow_nan=False) if options.json else table(summary))
+    print(f"open {options.output / PAGE} in a browser", file=sys.stderr)
 
 
 def must_fit(data: EpisodeSet, card: Card) -> None:

@@ -12,7 +12,7 @@ from whale_ros.evaluation.uncertainty.scores import (
     carried,
     running_mean,
 )
-from whale_ros.imagination.retracing import K, Retracing, judge
+from whale_ros.imagination.retracing import DISAGREEMENT_WEIGHT, K, Retracing, judge
 from whale_ros.imagination.rollout import imagine
 from whale_ros.world_model.frames import to_float
 
@@ -26,6 +26,11 @@ def test_every_score_has_a_number_for_every_imagined_frame(scores, imagined):
 def test_the_main_score_at_the_last_frame_is_what_the_planner_compares(scores, imagined):
     expected = judge(scores.model, imagined.rollout).uncertainty
     torch.testing.assert_close(scores.of(imagined)[MAIN][:, -1], expected)
+
+
+def test_what_was_chosen_is_among_the_choices(scores, imagined):
+    chosen = scores.choices(imagined)[f"{DISAGREEMENT_WEIGHT:g} features + mean entropy so far"]
+    torch.testing.assert_close(chosen, scores.of(imagined)[MAIN])
 
 
 def test_the_papers_score_is_disagreement_times_entropy(scores, imagined):
@@ -73,7 +78,7 @@ def test_a_random_k_is_one_of_those_that_took_part(scores):
     took_part = disagreements > 0.3
     took_part[..., 0] = True
     retracing = Retracing(disagreements.where(took_part, torch.nan), torch.zeros(50, 3), took_part)
-    one = scores.random_k(retracing).unsqueeze(-1)
+    one = scores.random_k(retracing).unsqueeze(-1) / DISAGREEMENT_WEIGHT
     assert ((one == disagreements) & took_part).any(-1).all()
     assert (scores.random_k(retracing) != one.squeeze(-1)).any()
 

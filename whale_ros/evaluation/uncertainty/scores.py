@@ -18,6 +18,7 @@ from whale_ros.imagination.retracing import (
     Retracing,
     between_codes,
     between_features,
+    combine,
     judge,
 )
 from whale_ros.imagination.rollout import Rollout, imagine
@@ -27,6 +28,7 @@ from whale_ros.world_model.interface import StepOutput
 from whale_ros.world_model.whale_st import State, WhaleST
 
 SAMPLES = 5  # of Monte Carlo: as many rollouts as the ensemble has members
+WEIGHTS = (1.0, 0.5, 0.25, 0.125)  # of the disagreement, among the choices
 TRAINING_FRAMES = 20_000  # of the distance to the training data
 
 MAIN = "retracing"
@@ -84,16 +86,13 @@ class Scores:
         retracing = self.retraced(imagined)
         disagreement, entropy = carried(retracing), retracing.entropy
         scores = {
-            MAIN: disagreement + running_mean(entropy),
+            MAIN: combine(disagreement, entropy),
             PAPER: disagreement * entropy,
             "disagreement + entropy": disagreement + entropy,
             "disagreement": disagreement,
             "entropy": entropy,
             "mean entropy so far": running_mean(entropy),
             "retracing, one random k": self.random_k(retracing),
-            "retracing of codes": (
-                carried(self.retraced(imagined, between_codes)) + running_mean(entropy)
-            ),
             "Monte Carlo": self.monte_carlo(imagined),
             "distance to data": self.distance_to_data(imagined),
             "familiarity": self.familiarity(imagined),
@@ -101,10 +100,27 @@ class Scores:
         }
         if self._members:
             scores[ENSEMBLE] = self.ensemble(imagined)
-        if self._lpips:
-            pictures = self.retraced(imagined, self._perceptual(imagined))
-            scores["retracing of pictures (LPIPS)"] = carried(pictures) + running_mean(entropy)
         return {name: score.cpu() for name, score in scores.items()}
+
+    @torch.inference_mode()
+    def choices(self, imagined: Imagined) -> dict[str, Tensor]:
+        """What `retracing` could have been (B, H): by metric, and by how entropy joins in."""
+        metrics: dict[str, Metric] = {"features": between_features, "codes": between_codes}
+        if self._lpips:
+            metrics["LPIPS"] = self._perceptual(imagined)
+        entropy = imagined.rollout.entropy.cpu()
+        told = {"mean entropy so far, alone": running_mean(entropy)}
+        for name, metric in metrics.items():
+            disagreement = carried(self.retraced(imagined, metric))
+            told |= {
+                f"{name}, alone": disagreement,
+                f"{name} x entropy": disagreement * entropy,
+                f"{name} + entropy": disagreement + entropy,
+            }
+            for weight in WEIGHTS:
+                so_far = weight * disagreement + running_mean(entropy)
+                told[f"{weight:g} {name} + mean entropy so far"] = so_far
+        return told
 
     def retraced(self, imagined: Imagined, metric: Metric = between_features) -> Retracing:
         """Every frame of every rollout, by all k."""
@@ -119,7 +135,7 @@ class Scores:
             retracing.entropy,
             retracing.took_part.gather(2, column),
         )
-        return carried(one) + running_mean(retracing.entropy)
+        return combine(carried(one), retracing.entropy)
 
     @torch.inference_mode()
     def ensemble(self, imagined: Imagined) -> Tensor:
