@@ -78,7 +78,7 @@ def test_what_is_trained_loads_and_its_card_says_how_it_was_made(run, data):
     assert card.training["manifest_sha256"] == manifest_hash(data)
     for part in ("tokenizer", "behavior", "dynamics"):
         assert card.training[f"{part}_steps"] == 2
-    assert card.camera and card.thresholds.candidate_uncertainty > 0
+    assert card.camera and card.scales.candidate_uncertainty > 0
     lowest, highest = (np.array(card.action_statistics[key]) for key in ("min", "max"))
     actions = np.stack([load_episode(data / f"train/{i:06}.npz").actions for i in range(2)])
     np.testing.assert_allclose(lowest, actions.min((0, 1)), atol=1e-6)

@@ -9,7 +9,7 @@ import pytest
 from whale_ros.actions.space import ActionSpace
 from whale_ros.evaluation.provenance import describe_data, must_differ_in_seed_only
 from whale_ros.evaluation.tables import prediction_table
-from whale_ros.world_model.checkpoint import Card, Thresholds
+from whale_ros.world_model.checkpoint import Card, Scales
 from whale_ros.world_model.config import BehaviorConfig, WhaleConfig
 
 TRAINING = {
@@ -24,7 +24,7 @@ def card_of(seed: int, config: WhaleConfig | None = None, **training) -> Card:
     return Card(
         config=config or WhaleConfig(),
         action_space=ActionSpace(),
-        thresholds=Thresholds(0.1, 0.2, 3.0),
+        scales=Scales(0.1, 0.2, 3.0),
         sha256=f"weights of seed {seed}",
         training=TRAINING | {"seed": seed} | training,
     )

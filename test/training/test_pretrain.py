@@ -7,7 +7,7 @@ import torch
 
 from whale_ros.training.dataset import EpisodeSet
 from whale_ros.training.pretrain import Steps, encode_all, pretrain
-from whale_ros.world_model.checkpoint import Card, Thresholds, save_checkpoint
+from whale_ros.world_model.checkpoint import Card, Scales, save_checkpoint
 from whale_ros.world_model.frames import to_float
 
 STEPS = Steps(3, 3, 3)
@@ -21,8 +21,8 @@ def data(write_data):
 @pytest.fixture
 def checkpoint(small_model, tmp_path):
     folder = tmp_path / "checkpoint"
-    thresholds = Thresholds(1.0, 1.0, 1.0)
-    card = Card(small_model.config, small_model.action_space, thresholds)
+    scales = Scales(1.0, 1.0, 1.0)
+    card = Card(small_model.config, small_model.action_space, scales)
     return folder, save_checkpoint(folder, small_model, card)
 
 

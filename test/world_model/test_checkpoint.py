@@ -15,7 +15,7 @@ from whale_ros.world_model.checkpoint import (
     WEIGHTS,
     Card,
     CheckpointError,
-    Thresholds,
+    Scales,
     load_checkpoint,
     read_card,
     save_checkpoint,
@@ -27,7 +27,7 @@ def folder(small_model, tmp_path):
     card = Card(
         config=small_model.config,
         action_space=small_model.action_space,
-        thresholds=Thresholds(0.1, 0.2, 3.0),
+        scales=Scales(0.1, 0.2, 3.0),
         action_statistics={"mean": [0.0] * 7},
         camera="none",
         training={"steps": 0},
@@ -63,7 +63,7 @@ def test_weights_and_card_come_back_as_they_were(folder, small_model):
         assert torch.equal(tensor, expected[name]), name
     assert not model.training
     assert card.config == small_model.config and card.action_space == ActionSpace()
-    assert card.thresholds == Thresholds(0.1, 0.2, 3.0)
+    assert card.scales == Scales(0.1, 0.2, 3.0)
     assert card.action_statistics == {"mean": [0.0] * 7}
     assert card.metrics == {"psnr_db": {"model": {"1": 20.5}}}
 
@@ -153,10 +153,10 @@ def test_a_checkpoint_without_a_behaviour_model_is_refused_as_of_the_first_schem
     content = json.loads((folder / CARD).read_text())
     del content["config"]["behavior"]
     change_card(folder, schema=1, config=content["config"])
-    assert "schema 1, this version of whale_ros reads 2 only" in why_refused(folder)
+    assert "schema 1, this version of whale_ros reads 3 only" in why_refused(folder)
 
 
-@pytest.mark.parametrize("schema", [0, 1, 3, "2", None])
+@pytest.mark.parametrize("schema", [0, 1, 2, 4, "3", None])
 def test_another_schema_is_refused_by_number(folder, schema):
     change_card(folder, schema=schema)
     assert f"schema {schema!r}" in why_refused(folder)
@@ -168,7 +168,7 @@ def test_a_card_that_is_none_is_refused(folder, content):
     assert CARD in why_refused(folder)
 
 
-@pytest.mark.parametrize("key", ["config", "action_space", "thresholds", "colour"])
+@pytest.mark.parametrize("key", ["config", "action_space", "scales", "colour"])
 def test_a_card_with_a_missing_or_unknown_entry_is_refused_by_its_name(folder, key):
     content = json.loads((folder / CARD).read_text())
     if content.pop(key, None) is None:
@@ -177,11 +177,11 @@ def test_a_card_with_a_missing_or_unknown_entry_is_refused_by_its_name(folder, k
     assert key in why_refused(folder)
 
 
-@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -1.0, "much", None])
-def test_a_threshold_that_bounds_nothing_is_refused_by_name(folder, bad):
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), 0.0, -1.0, "much", None])
+def test_a_scale_that_measures_nothing_is_refused_by_name(folder, bad):
     change_card(
         folder,
-        thresholds={
+        scales={
             "live_uncertainty": 0.1, "candidate_uncertainty": bad, "unfamiliarity": 3.0,
         },
     )  # fmt: skip

@@ -34,8 +34,8 @@ def run(options: argparse.Namespace) -> None:
     from whale_ros.actions.statistics import statistics
     from whale_ros.evaluation.hardware import hardware
     from whale_ros.evaluation.prediction import evaluate_prediction
+    from whale_ros.evaluation.scales import measure_scales
     from whale_ros.evaluation.tables import prediction_table
-    from whale_ros.evaluation.thresholds import measure_thresholds
     from whale_ros.sim.camera import DESCRIPTION
     from whale_ros.training.dataset import EpisodeSet
     from whale_ros.training.pretrain import Steps, pretrain
@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> None:
     card = Card(
         config=model.config,
         action_space=model.action_space,
-        thresholds=measure_thresholds(model, held_out),
+        scales=measure_scales(model, held_out),
         action_statistics=statistics(data.actions.numpy()),
         camera=DESCRIPTION,
         training={

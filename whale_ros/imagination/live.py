@@ -5,6 +5,7 @@ Times are seconds of the clock that stamps the images. Nothing here knows of ROS
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from collections.abc import Sequence
@@ -19,10 +20,11 @@ from whale_ros.data.frames import fit
 from whale_ros.imagination.retracing import Retracing, feature_distance, judge
 from whale_ros.imagination.rollout import Rollout, imagine
 from whale_ros.world_model.frames import to_bytes, to_float
-from whale_ros.world_model.whale_st import State, WhaleST
+from whale_ros.world_model.whale_st import WhaleST
 
 HISTORY = 6  # observed frames to imagine from
 MAX_HORIZON = 8
+CARRY_OVER_S = 0.6
 MAX_OFF_GRID = 0.55  # of a step: one image may be lost when two come in a step
 
 
@@ -38,6 +40,7 @@ class Judgement:
     uncertainty: float
     disagreement: float
     entropy: float
+    took_part: np.ndarray  # (len(K),) bool, which k retraced it
     unfamiliarity: float
 
 
@@ -46,7 +49,8 @@ class Imagined:
     """K candidates of H frames."""
 
     rollout: Rollout
-    retracing: Retracing
+    retracing: Retracing  # that their uncertainties are taken from
+    steps: Retracing  # the same, or of every step if that was asked for
     goal_distance: Tensor | None  # (K, H), without a goal image None
     reference: Tensor  # (3, R, R) the newest observed frame
     stamp_s: float  # of that frame
@@ -57,6 +61,35 @@ class _Frame:
     stamp_s: float
     picture: Tensor  # (3, R, R)
     codes: Tensor  # (N, C)
+
+
+@torch.inference_mode()
+def imagine_after(model: WhaleST, codes: Tensor, past: Tensor, actions: Tensor) -> Rollout:
+    """What follows observed codes (B, T, N, C) and the actions (B, T-1, 7) between them.
+
+    actions: (B * K, H, 7), K candidates for each of the observed pasts.
+    z is held: inferring it anew after every imagined frame gains next to nothing
+    (docs/results.md) and costs a fifth of the time.
+    """
+    z = model.behavior.infer(codes, model.normalised(past))[:, -1]
+    index = torch.arange(len(codes), device=codes.device)
+    index = index.repeat_interleave(len(actions) // len(codes))
+    state = model.fork(model.start(codes, past, z), index)
+    return imagine(model, state, actions, past[index])
+
+
+class CarryOver:
+    """The newest uncertainty stands in for a while where a gripper switch forbids retracing."""
+
+    def __init__(self) -> None:
+        self._stamp_s, self.value = -math.inf, math.nan
+
+    def __call__(self, stamp_s: float, retraced: bool, uncertainty: float) -> float:
+        if retraced:
+            self._stamp_s, self.value = stamp_s, uncertainty
+        elif not 0 <= stamp_s - self._stamp_s <= CARRY_OVER_S + 1e-6:
+            self.value = math.nan
+        return self.value
 
 
 class LiveModel:
@@ -98,27 +131,32 @@ class LiveModel:
     def judge(self, commands: CommandTimeline) -> Judgement:
         """Retrace the frame that the present command will lead to. Raises NotReady."""
         frames = self._aligned()
-        state, past = self._start(frames, commands)
         action = commands.actions(frames[-1].stamp_s, self._step_s, 1)
-        rollout = imagine(self.model, state, self._tensor(action[None]), past)
-        retracing = judge(self.model, rollout)
+        retracing = judge(self.model, self._imagine(frames, commands, action[None]))
         return Judgement(
             retraced=bool(retracing.took_part.any()),
             uncertainty=float(retracing.uncertainty[0]),
             disagreement=float(retracing.disagreement[0, 0]),
             entropy=float(retracing.entropy[0, 0]),
+            took_part=retracing.took_part[0, 0].numpy(),
             unfamiliarity=float(self.model.familiarity(frames[-1].picture.unsqueeze(0))),
         )
 
     @torch.inference_mode()
     def predict(
-        self, start_s: float, candidates: np.ndarray, commands: CommandTimeline
+        self,
+        start_s: float,
+        candidates: np.ndarray,
+        commands: CommandTimeline,
+        every_step: bool = False,
     ) -> Imagined:
         """Imagine candidates (K, H, 7) whose first actions begin at start_s. Raises NotReady.
 
         The arm is in motion while it plans: until start_s the present commands stay in force,
         and all actions are resampled to the model's steps from the newest frame on. At least half
         of the candidates must lie within what is imagined.
+        every_step: retrace every imagined step, which takes several times as long; the
+        uncertainties stay the same.
         """
         frames = self._aligned()
         newest = frames[-1].stamp_s
@@ -136,13 +174,11 @@ class LiveModel:
                 for candidate in candidates
             ]
         )
-        state, past = self._start(frames, commands)
-        index = torch.zeros(len(candidates), dtype=torch.long, device=self.model.device)
-        forked = self.model.fork(state, index)
-        rollout = imagine(self.model, forked, self._tensor(actions), past[index])
+        rollout = self._imagine(frames, commands, actions)
         retracing = judge(self.model, rollout)
+        steps = judge(self.model, rollout, every_step=True) if every_step else retracing
         distance = None if self._goal is None else feature_distance(rollout.features, self._goal)
-        return Imagined(rollout, retracing, distance, frames[-1].picture, newest)
+        return Imagined(rollout, retracing, steps, distance, frames[-1].picture, newest)
 
     @torch.inference_mode()
     def decode(self, imagined: Imagined) -> np.ndarray:
@@ -150,18 +186,17 @@ class LiveModel:
         pictures = self.model.decode(imagined.rollout.latents, imagined.reference)
         return to_bytes(pictures).cpu().numpy()
 
-    def _start(self, frames: list[_Frame], commands: CommandTimeline) -> tuple[State, Tensor]:
+    def _imagine(
+        self, frames: list[_Frame], commands: CommandTimeline, candidates: np.ndarray
+    ) -> Rollout:
         codes = torch.stack([frame.codes for frame in frames]).unsqueeze(0)
         stamps = [frame.stamp_s for frame in frames]
         past = [
             commands.actions(begin, end - begin, 1)
             for begin, end in zip(stamps[:-1], stamps[1:], strict=True)
         ]
-        actions = self._tensor(np.concatenate(past)[None])
-        # z is held: inferring it anew after every imagined frame gains next to nothing
-        # (docs/results.md) and costs a fifth of the time.
-        z = self.model.behavior.infer(codes, self.model.normalised(actions))[:, -1]
-        return self.model.start(codes, actions, z), actions
+        observed = self._tensor(np.concatenate(past)[None])
+        return imagine_after(self.model, codes, observed, self._tensor(candidates))
 
     def _aligned(self) -> list[_Frame]:
         """The frames that end with the newest one, as nearly as there are one model step apart."""

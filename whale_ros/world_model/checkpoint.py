@@ -20,7 +20,7 @@ from whale_ros.actions.space import ActionSpace
 from whale_ros.world_model.config import WhaleConfig
 from whale_ros.world_model.whale_st import WhaleST
 
-SCHEMA = 2  # 1 had no behaviour model
+SCHEMA = 3  # 1 had no behaviour model, 2 thresholds where 3 has scales
 WEIGHTS, CARD = "model.safetensors", "card.json"
 SHIPPED = Path(__file__).parent / "checkpoints" / "tiny"
 
@@ -30,8 +30,11 @@ class CheckpointError(ValueError):
 
 
 @dataclass(frozen=True)
-class Thresholds:
-    """Bounds that nominal held-out data stays under. Raises ValueError if one bounds nothing."""
+class Scales:
+    """Units of the uncertainties: bounds that most nominal held-out data stays under.
+
+    A calibration tells how many times a scale a threshold is. Raises ValueError if one is none.
+    """
 
     live_uncertainty: float  # of one retraced step from the present
     candidate_uncertainty: float  # of a whole rollout
@@ -39,8 +42,8 @@ class Thresholds:
 
     def __post_init__(self) -> None:
         for name, value in self.__dict__.items():
-            if not (isinstance(value, float | int) and math.isfinite(value) and value >= 0):
-                raise ValueError(f"threshold {name} must be a number from 0 on, not {value!r}")
+            if not (isinstance(value, float | int) and math.isfinite(value) and value > 0):
+                raise ValueError(f"scale {name} must be a positive number, not {value!r}")
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class Card:
 
     config: WhaleConfig
     action_space: ActionSpace
-    thresholds: Thresholds
+    scales: Scales
     sha256: str = ""  # of the weights file
     action_statistics: dict = field(default_factory=dict)  # of the training episodes
     camera: str = ""  # in words: which camera and where it stands; the resolution is in `config`
@@ -120,7 +123,7 @@ def read_card(folder: Path) -> Card:
             )
         content["config"] = WhaleConfig.from_dict(content["config"])
         content["action_space"] = ActionSpace.from_dict(content["action_space"])
-        content["thresholds"] = Thresholds(**content["thresholds"])
+        content["scales"] = Scales(**content["scales"])
         return Card(**content)
     except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError) as error:
         raise CheckpointError(f"checkpoint {folder}: {CARD} cannot be read: {error}") from error

@@ -1,4 +1,4 @@
-"""Thresholds are bounds that nominal data stays under."""
+"""Scales are what most nominal data stays under."""
 
 import copy
 
@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from whale_ros.evaluation.prediction import foretell
-from whale_ros.evaluation.thresholds import (
+from whale_ros.evaluation.scales import (
     CANDIDATE_QUANTILE,
     LIVE_QUANTILE,
     UNFAMILIARITY_MARGIN,
-    measure_thresholds,
+    measure_scales,
 )
 from whale_ros.evaluation.windows import held_out_windows
 from whale_ros.imagination.live import HISTORY, MAX_HORIZON
@@ -19,14 +19,16 @@ from whale_ros.imagination.retracing import retrace
 
 
 @torch.inference_mode()
-def test_thresholds_are_quantiles_over_held_out_windows(small_model, held_out):
+def test_scales_are_quantiles_over_held_out_windows(small_model, held_out):
     (window,) = held_out_windows(held_out, HISTORY, MAX_HORIZON)
-    rollout = foretell(small_model, window, window.actions)
+    codes = small_model.encode(window.past_frames)
+    z = small_model.behavior.infer(codes, small_model.normalised(window.past_actions))[:, -1]
+    rollout = foretell(small_model, window, window.actions, z)
     candidate = retrace(small_model, rollout, (MAX_HORIZON - 1,)).uncertainty
-    live = retrace(small_model, foretell(small_model, window, window.actions[:, :1]), (0,))
+    live = retrace(small_model, foretell(small_model, window, window.actions[:, :1], z), (0,))
     unfamiliarity = small_model.familiarity(window.future_frames).flatten()
 
-    found = measure_thresholds(small_model, held_out)
+    found = measure_scales(small_model, held_out)
     assert found.candidate_uncertainty == pytest.approx(
         np.quantile(candidate.numpy(), CANDIDATE_QUANTILE), rel=1e-3
     )
@@ -47,10 +49,10 @@ def switching(held_out, episodes: slice):
 
 
 def test_windows_that_could_not_be_judged_do_not_count(small_model, held_out):
-    found = measure_thresholds(small_model, switching(held_out, slice(0, 1)))
+    found = measure_scales(small_model, switching(held_out, slice(0, 1)))
     assert all(np.isfinite(value) and value > 0 for value in found.__dict__.values())
 
 
-def test_without_any_window_that_can_be_judged_there_is_no_threshold(small_model, held_out):
+def test_without_any_window_that_can_be_judged_there_is_no_scale(small_model, held_out):
     with pytest.raises(ValueError, match="gripper"):
-        measure_thresholds(small_model, switching(held_out, slice(None)))
+        measure_scales(small_model, switching(held_out, slice(None)))
