@@ -2,10 +2,20 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from transforms3d.quaternions import qinverse, qmult
 
 from whale_ros.actions.composition import to_rotation_vector
-from whale_ros.sim.arm import MAX_TILT_RAD, STEP_S, TASKS, WORKSPACE_HIGH, WORKSPACE_LOW
+from whale_ros.sim.arm import (
+    HELD_OUT_TASKS,
+    MAX_TILT_RAD,
+    STEP_S,
+    TASKS,
+    WORKSPACE_HIGH,
+    WORKSPACE_LOW,
+    SimArm,
+)
 
 SETTLE_S = 0.5
 
@@ -94,6 +104,61 @@ def test_a_picture_shows_the_arm_move(arm):
     changed = np.abs(arm.render().astype(int) - before).max(axis=2) > 30
     assert before.shape == (128, 128, 3) and before.dtype == np.uint8
     assert 0.005 < changed.mean() < 0.5
+
+
+def after(arm, twists):
+    """What there is to see after each of the twists, in steps of 0.1 s."""
+    for twist in twists:
+        drive(arm, twist, 0.1, gripper=float(twist[0] > 0))
+    return {
+        "observation": arm.observation,
+        "hand": arm.hand_position,
+        "turn": arm.hand_quaternion,
+        "progress": arm.progress,
+        "force": (arm.contact_force, arm.object_force),
+        "time": arm.time_s,
+        "picture": arm.render(),
+    }
+
+
+@settings(max_examples=8, deadline=None)
+@given(
+    task=st.sampled_from(TASKS + HELD_OUT_TASKS),
+    seed=st.integers(0, 1000),
+    box=st.booleans(),
+    leave=st.sampled_from(["go on", "start anew", "another task"]),
+)
+def test_equal_actions_from_a_restored_snapshot_lead_to_equal_states(arm, task, seed, box, leave):
+    rng = np.random.default_rng(seed)
+    before, twists = rng.uniform(-0.3, 0.3, (2, 8, 6))
+    twists[:, 2] = -0.25  # down, on the table and what stands there
+    arm.reset(task, seed)
+    if box:
+        arm.intruder.put(arm.hand_position - [0, 0, 0.15], 0.06)
+    after(arm, before)
+    snapshot, now = arm.snapshot(), after(arm, [])
+    expected = after(arm, twists)
+    if leave == "start anew":
+        arm.reset(task, seed)
+    elif leave == "another task":
+        arm.reset("reach-v3" if task != "reach-v3" else "push-v3", seed)
+        arm.intruder.put(arm.hand_position - [0, 0, 0.15], 0.1)
+    for _ in range(2):
+        arm.restore(snapshot)
+        for wanted, again in ((now, after(arm, [])), (expected, after(arm, twists))):
+            for name, value in wanted.items():
+                np.testing.assert_array_equal(again[name], value, err_msg=name)
+
+
+def test_another_arm_goes_on_from_a_snapshot_as_the_first_would(arm):
+    settled(arm, "push-v3", 3)
+    snapshot = arm.snapshot()
+    other = SimArm()
+    other.restore(snapshot)
+    expected, again = (after(a, [[0.1, 0.1, -0.2, 0, 0, 0.2]] * 5) for a in (arm, other))
+    other.close()
+    for name, value in expected.items():
+        np.testing.assert_array_equal(again[name], value, err_msg=name)
 
 
 def test_an_unknown_task_is_refused_by_name_and_changes_nothing(arm):

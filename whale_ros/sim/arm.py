@@ -8,17 +8,20 @@ has seven dimensions: translation, rotation, gripper. Frames: Meta-World's world
 
 from __future__ import annotations
 
+import copy
 import os
+from dataclasses import dataclass
 
 os.environ.setdefault("MUJOCO_GL", "egl")  # off-screen, before mujoco is imported
 
 import mujoco
 import numpy as np
-from metaworld.env_dict import ALL_V3_ENVIRONMENTS_GOAL_OBSERVABLE
 from transforms3d.quaternions import qinverse, qmult
 
 from whale_ros.actions.composition import to_quaternion, to_rotation_vector
 from whale_ros.sim.camera import Camera
+from whale_ros.sim.contact import ContactForces
+from whale_ros.sim.intruder import Intruder, load_environment, spots_on_the_way
 
 TASKS = ("reach-v3", "push-v3", "drawer-open-v3")
 HELD_OUT_TASKS = ("button-press-topdown-v3", "window-open-v3")  # no model is trained on them
@@ -27,10 +30,37 @@ WORKSPACE_LOW = np.array([-0.30, 0.40, 0.05])
 WORKSPACE_HIGH = np.array([0.30, 0.90, 0.40])
 MAX_TILT_RAD = np.deg2rad(45)
 MAX_LEAD_M = 0.03  # how far the mocap body may run ahead of a hand that is blocked
+AT_OBJECT_M = 0.1  # a hand so near to the task's object is about to take it to the goal
 POSTURE_STIFFNESS = 2.0  # [N m / rad]
 POSTURE_DAMPING = 2.0  # [N m s / rad]
 
 HOME_QUAT = np.array([1.0, 0.0, 1.0, 0.0]) / np.sqrt(2)
+
+_STATE = mujoco.mjtState.mjSTATE_INTEGRATION  # all that the next step depends on
+_FIELDS = (
+    "observation",
+    "gripper_command",
+    "progress",
+    "success",
+    "time_s",
+    "contact_force",
+    "object_force",
+    "_target",
+    "_target_quat",
+)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything that an arm's future depends on but the twists to come."""
+
+    task: str
+    seed: int
+    physics: np.ndarray  # MuJoCo's integration state
+    edge_m: float  # of the intruder, also of an absent one
+    sites: np.ndarray  # (sites, 3): Meta-World shows the goal elsewhere before the first step
+    previous_observation: np.ndarray  # (18,), which Meta-World keeps
+    fields: dict  # of SimArm
 
 
 class SimArm:
@@ -47,14 +77,20 @@ class SimArm:
             known = ", ".join(TASKS + HELD_OUT_TASKS)
             raise ValueError(f"unknown task {task!r}; known: {known}")
         if task not in self._envs:
-            env = ALL_V3_ENVIRONMENTS_GOAL_OBSERVABLE[f"{task}-goal-observable"](seed=0)
+            env = load_environment(task)
             env._freeze_rand_vec = False
             env.seeded_rand_vec = True
             env.mocap_low, env.mocap_high = WORKSPACE_LOW, WORKSPACE_HIGH
             env.max_path_length = np.inf
-            self._envs[task] = env, Camera(env.model), _Posture(env.model)
+            self._envs[task] = (
+                env,
+                Camera(env.model),
+                _Posture(env.model),
+                Intruder(env.model, env.data),
+                ContactForces(env.model, env.data),
+            )
         self.task, self.seed = task, seed
-        self.env, self.camera, posture = self._envs[task]
+        self.env, self.camera, posture, self.intruder, self._contacts = self._envs[task]
         # Meta-World leaves the state of the last episode in places that qpos does not cover.
         mujoco.mj_resetData(self.env.model, self.env.data)
         posture.release()
@@ -66,6 +102,7 @@ class SimArm:
         self.gripper_command = 0.0
         self.progress, self.success = 0.0, False
         self.time_s = 0.0
+        self.contact_force, self.object_force = 0.0, 0.0  # [N], see ContactForces
 
     def step(self, twist: np.ndarray, gripper: float) -> None:
         """Advance by STEP_S while the hand is driven with `twist` and `gripper`.
@@ -94,6 +131,37 @@ class SimArm:
         self.progress = float(reward) / 10
         self.success = bool(info["success"])
         self.time_s += STEP_S
+        self.contact_force, self.object_force = self._contacts.measure()
+
+    def snapshot(self) -> Snapshot:
+        """The present state, for `restore`."""
+        model, data = self.env.model, self.env.data
+        physics = np.empty(mujoco.mj_stateSize(model, _STATE))
+        mujoco.mj_getState(model, data, physics, _STATE)
+        fields = {name: copy.copy(getattr(self, name)) for name in _FIELDS}
+        return Snapshot(
+            self.task,
+            self.seed,
+            physics,
+            self.intruder.edge_m,
+            data.site_xpos.copy(),
+            self.env._prev_obs.copy(),
+            fields,
+        )
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go back to a state; equal twists lead from there to equal states, as often as wanted."""
+        if (self.task, self.seed) != (snapshot.task, snapshot.seed):
+            self.reset(snapshot.task, snapshot.seed)  # what lies outside of MuJoCo's state
+        model, data = self.env.model, self.env.data
+        self.intruder.edge_m = snapshot.edge_m
+        mujoco.mj_setState(model, data, snapshot.physics, _STATE)
+        mujoco.mj_forward(model, data)  # what pictures and measurements show
+        mujoco.mj_setState(model, data, snapshot.physics, _STATE)  # the solver's warm start
+        data.site_xpos[:] = snapshot.sites
+        self.env._prev_obs = snapshot.previous_observation.copy()
+        for name, value in snapshot.fields.items():
+            setattr(self, name, copy.copy(value))
 
     @property
     def hand_position(self) -> np.ndarray:
@@ -115,13 +183,24 @@ class SimArm:
         """(3,) position of the task's object in the base frame [m]."""
         return self.observation[4:7].copy()
 
+    def put_in_the_way(self, edge_m: float) -> None:
+        """Put a box where the hand is going: to the task's object or, once there, to the goal.
+
+        Raises ValueError if there is no room for it, or no box of that size.
+        """
+        hand, thing, goal = self.hand_position, self.object_position, self.observation[36:39]
+        there = self.task == "reach-v3" or np.linalg.norm(thing - hand) < AT_OBJECT_M
+        spots = spots_on_the_way(hand, goal if there else thing, edge_m)
+        if not self.intruder.put_where_free(spots, edge_m):
+            raise ValueError(f"no room for a box of {edge_m:g} m in the hand's way")
+
     def render(self) -> np.ndarray:
         """(128, 128, 3) uint8 RGB image of the camera."""
         return self.camera.render(self.env.data)
 
     def close(self) -> None:
         """Free the OpenGL contexts, in the thread that rendered."""
-        for _, camera, _ in self._envs.values():
+        for _, camera, *_ in self._envs.values():
             camera.close()
 
 
