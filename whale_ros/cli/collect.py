@@ -10,9 +10,19 @@ from pathlib import Path
 def add(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("collect", help="record episodes from the simulated arm")
     parser.add_argument("data", type=Path, help="folder for the episodes")
-    parser.add_argument("--episodes", type=int, default=1500, help="for training")
     parser.add_argument(
-        "--held-out-episodes", type=int, default=90, help="of every split that is held out"
+        "--for",
+        dest="purpose",
+        choices=("training", "calibration", "study"),
+        default="training",
+        help="what the episodes are for: to train and validate a model, to calibrate its alarms, "
+        "or to study its uncertainty where something is different",
+    )
+    parser.add_argument(
+        "--episodes", type=int, default=1500, help="of the first split (train, or nominal ones)"
+    )
+    parser.add_argument(
+        "--held-out-episodes", type=int, default=90, help="of every split that is not the first"
     )
     parser.add_argument("--steps", type=int, default=32, help="actions in an episode")
     parser.add_argument(
@@ -34,5 +44,6 @@ def run(options: argparse.Namespace) -> None:
         options.resolution,
         options.workers,
         ActionSpace(),
+        options.purpose,
     )
     print(f"episodes and their manifest are in {options.data}")
