@@ -197,3 +197,24 @@ def test_it_says_in_one_line_which_parameter_is_wrong(start):
     assert process.returncode != 0
     assert "task" in errors and "juggle-v3" in errors and "push-v3" in errors
     assert "Traceback" not in errors
+
+
+def test_a_box_in_the_way_stops_the_hand_says_how_hard_it_was_hit_and_goes_again(robot):
+    def picture():
+        robot.next(robot.images)
+        return to_rgb(robot.next(robot.images)).astype(int)
+
+    assert robot.reset("push-v3", 3).success
+    clean = picture()
+    assert robot.next(robot.states).contact_force == 0.0
+    response = robot.degrade("intruder", 0.06)
+    assert response.success, response.message
+    assert (np.abs(picture() - clean).max(axis=2) > 30).mean() > 0.002
+    robot.states.clear()
+    robot.keep(lambda: robot.twist(-0.1), 2.0)
+    assert max(state.contact_force for state in robot.states) > 30
+    robot.keep(lambda: robot.twist(0.1), 2.0)
+    assert robot.degrade("none").success
+    robot.next(robot.states)
+    assert robot.next(robot.states).contact_force == 0.0
+    assert not robot.degrade("intruder", 3.0).success

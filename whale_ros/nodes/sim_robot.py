@@ -83,6 +83,7 @@ class SimRobot(Node):
         self._faults = CameraFaults()
         self._frames: queue.Queue = queue.Queue(maxsize=1)
         self._episode = 0
+        self._contact_force = 0.0  # largest since the last state was published [N]
 
         self._images = self.create_publisher(Image, values["camera_topic"], BEST_EFFORT)
         self._poses = self.create_publisher(PoseStamped, values["pose_topic"], BEST_EFFORT)
@@ -120,6 +121,7 @@ class SimRobot(Node):
         self._robot.run(self._after_step, self._is_running)
 
     def _after_step(self, count: int) -> None:
+        self._contact_force = max(self._contact_force, self._robot.arm.contact_force)
         picture_due = count % self._camera_every == 0
         if not picture_due and count % self._pose_every:
             return
@@ -137,6 +139,7 @@ class SimRobot(Node):
             self._grippers.publish(gripper)
         if picture_due:
             self._states.publish(state)
+            self._contact_force = 0.0
             if not self._frames.full():  # else rendering is behind, and this picture is lost
                 self._frames.put(frame)
 
@@ -163,6 +166,7 @@ class SimRobot(Node):
             episode=self._episode,
             success=arm.success,
             progress=arm.progress,
+            contact_force=self._contact_force,
             observation=arm.observation.astype(float).tolist(),
         )
         message.header.stamp = stamp.to_msg()
@@ -241,6 +245,7 @@ class SimRobot(Node):
         if not 0 <= seed < 2**32:
             raise ValueError(f"seed is {seed}, allowed 0 .. {2**32 - 1}")
         self._robot.reset(task, seed)
+        self._contact_force = 0.0
         self._episode += 1
         goal = photograph_goal(self._goal_arm, task, seed, ActionSpace())
         if goal is None:
@@ -250,13 +255,22 @@ class SimRobot(Node):
 
     def _on_degrade(self, request, response):
         try:
-            self._faults.begin(request.kind, request.amount, request.duration_s)
+            response.message = self._disturb(request.kind, request.amount, request.duration_s)
             response.success = True
-            response.message = f"camera fault: {request.kind}"
         except ValueError as error:
             response.message = str(error)
         self.get_logger().info(f"degrade: {response.message}")
         return response
+
+    def _disturb(self, kind: str, amount: float, duration_s: float) -> str:
+        """Begin or end a fault; say what was done. Raises ValueError."""
+        if kind == "intruder":
+            self._robot.put_in_the_way(amount)
+            return f"a box of {amount:g} m is in the hand's way"
+        self._faults.begin(kind, amount, duration_s)
+        if kind == "none":
+            self._robot.clear_the_way()
+        return f"camera fault: {kind}"
 
     # Threads
 

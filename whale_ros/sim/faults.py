@@ -45,7 +45,7 @@ class CameraFaults:
         Raises ValueError that names what is known or allowed.
         """
         if kind not in KINDS:
-            raise ValueError(f"unknown kind {kind!r}; known: {', '.join(KINDS)}")
+            raise ValueError(f"unknown kind {kind!r}; known: {', '.join(KINDS)}, intruder")
         allowed = KINDS[kind]
         if allowed and not allowed[0] <= amount <= allowed[1]:
             raise ValueError(f"{kind}: amount {amount:g}, allowed {allowed[0]:g} .. {allowed[1]:g}")

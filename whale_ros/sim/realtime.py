@@ -70,6 +70,15 @@ class RealTimeArm:
             self._gripper = 0.0
             self.arm.reset(task, seed)
 
+    def put_in_the_way(self, edge_m: float) -> None:
+        """Put a box between hand and target. Raises ValueError, see SimArm."""
+        with self.lock:
+            self.arm.put_in_the_way(edge_m)
+
+    def clear_the_way(self) -> None:
+        with self.lock:
+            self.arm.intruder.take_away()
+
     def _obey(self, velocity: Callable[[], np.ndarray]) -> None:
         with self.lock:
             self._velocity, self._commanded_at = velocity, time.monotonic()
