@@ -2,13 +2,16 @@
 SHELL := bash
 ENV := source scripts/env.sh
 
-.PHONY: setup demo test test-slow lint clean
+.PHONY: setup demo gate-study test test-slow lint clean
 
 setup:  ## .venv with ROS, our messages and all dependencies
 	@scripts/setup
 
 demo: setup  ## the simulated arm plans with the world model; pictures in demo_output/
 	@$(ENV) && scripts/demo --output demo_output
+
+gate-study: setup  ## what the gate buys: the same episodes with it on and off, about 15 minutes
+	@$(ENV) && scripts/gate_study --output gate_study_output
 
 test: lint  ## lint and every test but the slow ones
 	@$(ENV) && python -m pytest -m "not slow"
@@ -20,4 +23,4 @@ lint: setup
 	@$(ENV) && python -m ruff check && python -m ruff format --check && python -m mypy
 
 clean:
-	rm -rf .venv demo_output *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv demo_output gate_study_output *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
