@@ -74,3 +74,11 @@ def test_a_report_names_its_data_and_whether_the_checkpoints_were_trained_on_it(
     printed = prediction_table(counted | {"data": found, "moving_pixels_gain_db": {}})
     assert f"data set {manifest[:12]}" in printed
     assert ("NOT that of the checkpoint's training" in printed) != same
+
+
+def test_checkpoints_that_share_a_tokenizer_are_compared_though_only_one_trained_it():
+    shared = {"tokenizer_steps": 0, "tokenizer_of": card_of(0).sha256}
+    cards = [card_of(0), card_of(1, **shared), card_of(2, **shared)]
+    must_differ_in_seed_only([(Path(f"run{i}"), card) for i, card in enumerate(cards)])
+    stranger = card_of(3, tokenizer_steps=0, tokenizer_of="another")
+    assert "tokenizer_steps" in why_refused(card_of(0), stranger)

@@ -25,7 +25,7 @@ from whale_ros.sim.collect import execute
 from whale_ros.world_model.frames import to_float
 from whale_ros.world_model.whale_st import WhaleST
 
-FIRST_SEED = 700_000  # of no split
+FIRST_SEED = 950_000  # of no split
 STARTS = (2, 10, 18)  # action at which a window begins
 
 
