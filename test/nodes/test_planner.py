@@ -44,6 +44,7 @@ class Surroundings:
         self.ros = ros
         self.ready = True
         self.executes = True  # the gate plays the newest chunk
+        self.mode = GateStatus.MODE_GATE
         self.proposes = True
         self.policy_age_s = 0.0
         self.think_s = 0.0
@@ -90,7 +91,7 @@ class Surroundings:
         self._poses.publish(pose)
         running = self.chunks and seconds(self.chunks[-1].expiry) > self.now()
         state = GateStatus.EXECUTING if running and self.executes else GateStatus.HOLD
-        self._gates.publish(GateStatus(state=state, reason="the test holds"))
+        self._gates.publish(GateStatus(state=state, mode=self.mode, reason="the test holds"))
         if self.proposes:
             self.propose(self.sequence())
 
@@ -294,6 +295,15 @@ def test_it_says_what_it_waits_for(around):
     around.ready, around.proposes, around.policy_age_s = True, True, 3.0
     assert "policy_timeout_s" in around.decision(lambda d: "began" in d.reason).reason
     assert not around.requests
+
+
+def test_while_the_gate_only_monitors_uncertain_candidates_are_approved_too(around):
+    around.judge = lambda name: (0.2, 0.5)
+    assert "above 0.1" in around.decision(lambda d: d.predictions and is_refusal(d)).reason
+    around.mode = GateStatus.MODE_MONITOR_ONLY
+    approved = around.decision(is_approval)
+    assert approved.threshold == pytest.approx(THRESHOLD)
+    assert min(p.uncertainty for p in approved.predictions) > THRESHOLD
 
 
 def test_without_a_policy_it_samples_if_it_may(ros, start):

@@ -24,6 +24,7 @@ from rclpy.task import Future
 from rclpy.time import Time
 from std_msgs.msg import Float64
 
+from whale_ros.gate.confidence import MAX_UNCERTAINTY
 from whale_ros.gate.config import GateConfig
 from whale_ros.msg import (
     ActionSequence,
@@ -415,12 +416,17 @@ class PlannerNode(Node):
         return choose(
             question.names,
             uncertainty,
-            answer.threshold,
+            self._bound(answer.threshold),
             np.array(goals),
             question.deviation,
             self._values["policy_weight"],
             obstacles,
         )
+
+    def _bound(self, threshold: float) -> float:
+        """Of the uncertainty: none while the gate's mode says that checks are not enforced."""
+        monitoring = self._gate and self._gate[1].mode == GateStatus.MODE_MONITOR_ONLY
+        return MAX_UNCERTAINTY if monitoring else threshold
 
     def _approve(self, question: Question, index: int, answer: Predict.Response) -> None:
         length = question.settled + self._values["chunk_steps"]
