@@ -29,6 +29,7 @@ from whale_ros.actions.space import ActionSpace
 from whale_ros.evaluation.hardware import hardware
 from whale_ros.imagination.retracing import K, Retracing, feature_distance, judge
 from whale_ros.imagination.rollout import Rollout, imagine
+from whale_ros.memory import keep_freed_memory
 from whale_ros.world_model.config import WhaleConfig, shipped
 from whale_ros.world_model.interface import StepOutput
 from whale_ros.world_model.whale_st import WhaleST
@@ -277,6 +278,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print numbers for programs")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    keep_freed_memory()
     report = {
         "hardware": hardware(),
         "device": torch.cuda.get_device_name() if options.device == "cuda" else "CPU, one thread",

@@ -23,6 +23,7 @@ from benchmarks.imagination import _inputs, _random_model, _start
 from whale_ros.evaluation.hardware import hardware
 from whale_ros.imagination.retracing import K, retrace
 from whale_ros.imagination.rollout import imagine
+from whale_ros.memory import keep_freed_memory
 
 
 @torch.inference_mode()
@@ -83,6 +84,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print numbers for programs")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    keep_freed_memory()
     settings = {name: value for name, value in vars(options).items() if name != "json"}
     report = {
         "hardware": hardware(),

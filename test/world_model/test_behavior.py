@@ -27,7 +27,8 @@ def test_z_that_is_followed_frame_by_frame_is_that_of_the_whole_history(small_mo
     behavior = small_model.behavior
     codes, actions = draw(small_model, 2, a + b, seed)
     whole = behavior.infer(codes, actions)
-    z, cache = behavior.follow(codes[:, :a], actions[:, : a - 1], behavior.trunk.empty_cache())
+    empty = behavior.trunk.empty_cache(2)
+    z, cache = behavior.follow(codes[:, :a], actions[:, : a - 1], empty)
     torch.testing.assert_close(z, whole[:, :a], atol=1e-4, rtol=0)
     for t in range(a, a + b):
         z, cache = behavior.follow(codes[:, t : t + 1], actions[:, t - 1 : t], cache)

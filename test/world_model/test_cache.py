@@ -26,13 +26,13 @@ def appended(cache, *numbers):
 
 
 @given(st.data())
-def test_however_caches_are_continued_rewound_forked_and_joined_each_holds_its_own(data):
+def test_however_caches_are_continued_rewound_and_forked_each_holds_its_own(data):
     """Beside each cache the sequences that it stands for, as plain lists."""
-    known = [(Cache(keep=2 * WINDOW), [[]])]
+    known = [(Cache(keep=2 * WINDOW, batch=1), [[]])]
     for number in range(1, data.draw(st.integers(4, 30))):
         cache, rows = data.draw(st.sampled_from(known[-6:]))
         steps = len(rows[0])
-        way = data.draw(st.sampled_from(["go on", "go on", "go back", "fork", "join"]))
+        way = data.draw(st.sampled_from(["go on", "go on", "go back", "fork"]))
         if way == "go on":
             rows = [[*row, 100 * number + i] for i, row in enumerate(rows)]
             cache, shown = appended(cache, *(row[-1] for row in rows))
@@ -42,13 +42,10 @@ def test_however_caches_are_continued_rewound_forked_and_joined_each_holds_its_o
             if cache.held - back < min(steps - back, WINDOW - 1):
                 continue  # forgotten
             cache, rows = cache.rewound(back, WINDOW), [row[: steps - back] for row in rows]
-        elif way == "fork" or len(rows) > 9:
+        else:
             index = data.draw(st.lists(st.integers(0, len(rows) - 1), min_size=1, max_size=4))
-            cache, rows = cache.fork(torch.tensor(index), len(rows)), [rows[i] for i in index]
-        elif steps:
-            as_long = [pair for pair in known[-6:] if len(pair[1][0]) == steps]
-            other, other_rows = data.draw(st.sampled_from(as_long))
-            cache, rows = cache.joined(other), rows + other_rows
+            cache, rows = cache.fork(torch.tensor(index)), [rows[i] for i in index]
+        assert cache.batch == len(rows)
         assert cache.position == len(rows[0])
         known.append((cache, rows))
     for cache, rows in known:  # and nobody has overwritten what another one holds
@@ -57,7 +54,7 @@ def test_however_caches_are_continued_rewound_forked_and_joined_each_holds_its_o
 
 
 def test_going_on_from_the_newest_copies_nothing_until_the_room_is_full():
-    cache, _ = appended(Cache(keep=2 * WINDOW), 0)
+    cache, _ = appended(Cache(keep=2 * WINDOW, batch=1), 0)
     buffer = cache.buffer
     for number in range(1, ROOM + 1):
         cache, _ = appended(cache, number)
@@ -67,7 +64,7 @@ def test_going_on_from_the_newest_copies_nothing_until_the_room_is_full():
 
 
 def test_what_no_window_can_need_again_is_forgotten():
-    cache = Cache(keep=2 * WINDOW)
+    cache = Cache(keep=2 * WINDOW, batch=1)
     for number in range(1000):
         cache, _ = appended(cache, number)
     assert cache.buffer.capacity <= 2 * WINDOW + ROOM + 1
@@ -77,18 +74,15 @@ def test_what_no_window_can_need_again_is_forgotten():
 
 
 def test_going_back_before_the_beginning_is_refused():
-    cache, _ = appended(Cache(keep=2 * WINDOW), 0)
+    cache, _ = appended(Cache(keep=2 * WINDOW, batch=1), 0)
     with pytest.raises(ValueError, match="cannot rewind 2 of 1"):
         cache.rewound(2, WINDOW)
 
 
-def test_ways_that_part_share_their_past_and_copy_only_what_differs():
-    cache = Cache(keep=2 * WINDOW)
+def test_ways_that_part_share_their_past_and_copy_nothing():
+    cache = Cache(keep=2 * WINDOW, batch=2)
     for number in range(3):
         cache, _ = appended(cache, number, number)
-    one, _ = appended(cache.rewound(2, WINDOW), 7, 8)
-    assert one.common.buffer is cache.buffer
-    both = one.joined(cache.rewound(1, WINDOW))
-    assert both.common.buffer is cache.buffer
-    assert both.length == 1
-    assert appended(both, 3, 4, 5, 6)[1] == [[0, 7, 3], [0, 8, 4], [0, 1, 5], [0, 1, 6]]
+    other, shown = appended(cache.rewound(2, WINDOW), 7, 8)
+    assert other.common.buffer is cache.buffer and other.length == 1
+    assert shown == [[0, 7], [0, 8]]

@@ -31,14 +31,15 @@ def draw(model, batch, time, seed):
 def test_with_the_cache_logits_are_those_of_the_whole_sequence(small_model, batch, a, b, seed):
     slots = draw(small_model, batch, a + b, seed)
     dynamics = small_model.dynamics
-    whole, none = dynamics(*slots)
-    assert none is None
-    first, cache = dynamics(*(x[:, :a] for x in slots), past=dynamics.trunk.empty_cache())
+    whole, nothing = dynamics(*slots)
+    assert nothing == []
+    empty = dynamics.trunk.empty_cache(batch)
+    first, caches = dynamics(*(x[:, :a] for x in slots), pasts=[empty])
     torch.testing.assert_close(first, whole[:, :a], atol=1e-4, rtol=0)
-    at_once, _ = dynamics(*(x[:, a:] for x in slots), past=cache)
+    at_once, _ = dynamics(*(x[:, a:] for x in slots), pasts=caches)
     torch.testing.assert_close(at_once, whole[:, a:], atol=1e-4, rtol=0)
     for t in range(a, a + b):
-        logits, cache = dynamics(*(x[:, t : t + 1] for x in slots), past=cache)
+        logits, caches = dynamics(*(x[:, t : t + 1] for x in slots), pasts=caches)
         torch.testing.assert_close(logits, whole[:, t : t + 1], atol=1e-4, rtol=0)
 
 
@@ -96,9 +97,10 @@ def test_decoding_in_passes_tells_each_what_the_ones_before_were_surest_of(
     config = replace(small_config, dynamics=replace(small_config.dynamics, passes=passes))
     dynamics = random_model(0, config).dynamics
     slots = draw(random_model(0, config), 3, 4, 0)
-    _, past = dynamics(*(x[:, :3] for x in slots), past=dynamics.trunk.empty_cache())
+    empty = dynamics.trunk.empty_cache(3)
+    _, pasts = dynamics(*(x[:, :3] for x in slots), pasts=[empty])
     newest = [x[:, 3:] for x in slots]
-    found, cache = dynamics.decode(*newest, past)
+    found, presents = dynamics.decode(*newest, pasts)
     # Slowly, one rollout and one token at a time.
     for row in range(3):
         alone = [x[row : row + 1] for x in slots]
@@ -119,9 +121,9 @@ def test_decoding_in_passes_tells_each_what_the_ones_before_were_surest_of(
             logits[others] = again[others]
         torch.testing.assert_close(found[row], logits, atol=1e-4, rtol=0)
     # What is kept is the pass that knew nothing, whatever was known in the later ones.
-    _, plain = dynamics(*newest, past=past)
-    later, _ = dynamics(*newest, past=cache)
-    expected, _ = dynamics(*newest, past=plain)
+    _, plain = dynamics(*newest, pasts=pasts)
+    later, _ = dynamics(*newest, pasts=presents)
+    expected, _ = dynamics(*newest, pasts=plain)
     torch.testing.assert_close(later, expected, atol=1e-5, rtol=0)
 
 

@@ -138,17 +138,36 @@ def test_a_fork_imagines_what_its_original_does(small_model, batch, past, rows, 
 
 
 @settings(max_examples=15)
-@given(batches, batches, st.integers(2, 6), seeds)
+@given(st.lists(batches, min_size=1, max_size=4), st.integers(1, 6), st.booleans(), seeds)
 @torch.inference_mode()
-def test_rollouts_that_are_joined_go_on_as_each_alone(small_model, first, second, past, seed):
-    starts = [draw(small_model, batch, past, seed + batch) for batch in (first, second)]
-    states = [small_model.start(*start) for start in starts]
-    _, action = draw(small_model, first + second, 1, seed, 1)
-    _, joined = small_model.step(small_model.join(*states), action[:, 0])
-    _, one = small_model.step(states[0], action[:first, 0])
-    _, other = small_model.step(states[1], action[first:, 0])
-    expected = torch.cat([one.features, other.features])
-    torch.testing.assert_close(joined.features, expected, atol=1e-4, rtol=0)
+def test_states_that_are_stepped_together_go_on_as_each_alone(small_model, sizes, past, fork, seed):
+    states, actions = [], []
+    for number, batch in enumerate(sizes):
+        latents, drawn = draw(small_model, batch, past, seed + number, past + 2)
+        state = small_model.start(latents, drawn[:, : past - 1])
+        if number % 2:
+            state = small_model.rewind(state, 0, hold_behavior=True)
+        states.append(small_model.fork(state, torch.arange(batch)) if fork else state)
+        actions.append(drawn[:, past - 1 :])
+    alone = list(states)
+    for t in range(3):
+        now = [action[:, t] for action in actions]
+        alone, expected = zip(*map(small_model.step, alone, now), strict=True)
+        states, found = zip(*small_model.step_together(states, now), strict=True)
+        for one, other in zip(found, expected, strict=True):
+            assert (one.latent == other.latent).all()
+            torch.testing.assert_close(one.features, other.features, atol=1e-5, rtol=0)
+            torch.testing.assert_close(one.entropy, other.entropy, atol=1e-5, rtol=0)
+        for one, other in zip(states, alone, strict=True):
+            torch.testing.assert_close(one.z, other.z, atol=1e-5, rtol=0)
+            assert torch.equal(one.codes, other.codes) and torch.equal(one.actions, other.actions)
+
+
+@torch.inference_mode()
+def test_states_of_unequal_length_are_not_stepped_together(small_model):
+    states = [small_model.start(*draw(small_model, 1, frames, 0)) for frames in (3, 4)]
+    with pytest.raises(ValueError, match=r"\[3, 4\] frames"):
+        small_model.step_together(states, [torch.zeros(1, 7)] * 2)
 
 
 @pytest.mark.slow
@@ -192,7 +211,7 @@ def test_no_method_changes_a_state(small_model):
     after, _ = small_model.step(state, actions[:, 0])
     small_model.rewind(after, 2)
     small_model.fork(state, torch.tensor([1, 1, 0]))
-    small_model.join(state, state)
+    small_model.step_together([state, state], [actions[:, 0], actions[:, 1]])
     small_model.step(small_model.rewind(state, 1), actions[:, 1])
     assert all((a == b).all() for a, b in zip(before, snapshot(state), strict=True))
 

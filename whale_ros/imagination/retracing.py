@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -164,22 +165,14 @@ def _distances(
         k: torch.from_numpy(split(compose(window, type), k + 1, type)[:, 0]).to(rollout.actions)
         for k, window in windows.items()
     }
-    under_way: list[int] = []
     present = model.rewind(rollout.state, rollout.horizon - frame)
-    state, output = None, None
+    states: dict[int, Any] = {}
+    ends: dict[int, StepOutput] = {}
     for back in range(max(windows, default=-1), -1, -1):  # frames from there to the present
         if back in windows:
-            beginning = model.rewind(present, back, hold_behavior=True)
-            state = beginning if state is None else model.join(state, beginning)
-            under_way.append(back)
-        state, output = model.step(state, torch.cat([steps[k] for k in under_way]))
-    if output is None:
-        return {}
-    ways = (len(under_way), -1)
-    ends = StepOutput(
-        latent=output.latent.unflatten(0, ways),
-        features=output.features.unflatten(0, ways),
-        entropy=output.entropy.unflatten(0, ways),
-    )
-    distance = metric(ends, rollout.frame(frame)).cpu()
-    return dict(zip(under_way, distance, strict=True))
+            states[back] = model.rewind(present, back, hold_behavior=True)
+        results = model.step_together(list(states.values()), [steps[k] for k in states])
+        for k, result in zip(states, results, strict=True):
+            states[k], ends[k] = result
+    before = rollout.frame(frame)
+    return {k: metric(end, before).cpu() for k, end in ends.items()}

@@ -84,8 +84,8 @@ class BehaviorModel(nn.Module):
             conditions = torch.cat([first, conditions], dim=1)
         x = self.embed(self._values(codes)) + self.position
         summary = self.summary.expand(*x.shape[:2], 1, -1)
-        x, cache = self.trunk(torch.cat([summary, x], dim=2), conditions, past)
-        return x[:, :, 0], cache
+        x, presents = self.trunk(torch.cat([summary, x], dim=2), conditions, [past] if past else [])
+        return x[:, :, 0], presents[0] if past else None
 
     def _values(self, codes: Tensor) -> Tensor:
         return 2 * codes.to(self.embed.weight.dtype) / (self.levels - 1) - 1

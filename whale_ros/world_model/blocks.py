@@ -5,11 +5,13 @@ Shapes: B batch, T time, N tokens of a frame, D width, H heads.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from whale_ros.world_model.cache import Cache
+from whale_ros.world_model.cache import Cache, KeyValue
 
 Rotation = tuple[Tensor, Tensor]  # cosines and sines, (T, D/H/2) each
 
@@ -27,27 +29,28 @@ class SpatioTemporalTransformer(nn.Module):
         self.blocks = nn.ModuleList(SpatioTemporalBlock(width, heads) for _ in range(layers))
 
     def forward(
-        self, x_BTND: Tensor, condition_BTD: Tensor, past: Cache | None = None
-    ) -> tuple[Tensor, Cache | None]:
-        """Without `past` the slots see one another only, and nothing is kept.
+        self, x_BTND: Tensor, condition_BTD: Tensor, pasts: Sequence[Cache] = ()
+    ) -> tuple[Tensor, list[Cache]]:
+        """Without `pasts` the slots see one another only, and nothing is kept.
 
-        With it, they follow the slots that it holds, and a cache that holds them too is returned.
+        With them, the first sequences follow those of the first cache, and so on. All have come
+        to the same position. Caches that hold the new slots too are returned.
         """
         time = x_BTND.shape[1]
-        if past and time > 1:
-            past = past.apart()
-        first = past.position if past else 0
-        present = past.extended(time) if past else None
-        positions = torch.arange(first, first + time, device=x_BTND.device)
+        if time > 1:
+            pasts = [past.apart() for past in pasts]
+        presents = [past.extended(time) for past in pasts]
+        end = presents[0].position if presents else time
+        positions = torch.arange(end - time, end, device=x_BTND.device)
         rotation = rotary(positions, self.head_size)
-        seen = min(present.held if present else time, self.window - 1 + time)
+        seen = min(end, self.window - 1 + time)
         mask = None if time == 1 else band(time, seen, self.window, x_BTND.device)
         for layer, block in enumerate(self.blocks):
-            x_BTND = block(x_BTND, condition_BTD, rotation, mask, present, layer, seen)
-        return x_BTND, present
+            x_BTND = block(x_BTND, condition_BTD, rotation, mask, presents, layer, seen)
+        return x_BTND, presents
 
-    def empty_cache(self) -> Cache:
-        return Cache(keep=2 * self.window)
+    def empty_cache(self, batch: int) -> Cache:
+        return Cache(2 * self.window, batch)
 
 
 class SpatialBlock(nn.Module):
@@ -86,26 +89,27 @@ class SpatioTemporalBlock(nn.Module):
         condition_BTD: Tensor,
         rotation: Rotation,
         mask: Tensor | None,
-        cache: Cache | None,
+        caches: Sequence[Cache],
         layer: int,
         seen: int,
     ) -> Tensor:
-        """Puts its keys and values into the cache, if there is one, and sees the last `seen`."""
+        """Puts its keys and values into the caches, if there are any, and sees the last `seen`."""
         batch, time, tokens, width = x_BTND.shape
         parts = self.modulation(condition_BTD).unsqueeze(2).chunk(9, dim=-1)
 
-        x = self.norm(x_BTND) * (1 + parts[0]) + parts[1]
+        x = torch.addcmul(parts[1], self.norm(x_BTND), 1 + parts[0])
         x = self.spatial.full(x.reshape(batch * time, tokens, width))
-        x_BTND = x_BTND + (1 + parts[2]) * x.reshape(batch, time, tokens, width)
+        x = x.reshape(batch, time, tokens, width)
+        x_BTND = torch.addcmul(x_BTND, 1 + parts[2], x)
 
-        x = self.norm(x_BTND) * (1 + parts[3]) + parts[4]
+        x = torch.addcmul(parts[4], self.norm(x_BTND), 1 + parts[3])
         x = x.transpose(1, 2).reshape(batch * tokens, time, width)
-        x = self.temporal.causal(x, rotation, mask, cache, layer, seen)
+        x = self.temporal.causal(x, rotation, mask, caches, layer, seen)
         x = x.reshape(batch, tokens, time, width).transpose(1, 2)
-        x_BTND = x_BTND + (1 + parts[5]) * x
+        x_BTND = torch.addcmul(x_BTND, 1 + parts[5], x)
 
-        x = self.norm(x_BTND) * (1 + parts[6]) + parts[7]
-        return x_BTND + (1 + parts[8]) * self.mlp(x)
+        x = torch.addcmul(parts[7], self.norm(x_BTND), 1 + parts[6])
+        return torch.addcmul(x_BTND, 1 + parts[8], self.mlp(x))
 
 
 class Attention(nn.Module):
@@ -130,7 +134,7 @@ class Attention(nn.Module):
         x_BTD: Tensor,
         rotation: Rotation,
         mask: Tensor | None,
-        cache: Cache | None,
+        caches: Sequence[Cache],
         layer: int,
         seen: int,
     ) -> Tensor:
@@ -140,13 +144,17 @@ class Attention(nn.Module):
         """
         query, key, value = self._project(x_BTD)
         query, key = rotate(query, rotation), rotate(key, rotation)
-        if cache is not None:
-            key, value = cache.put(layer, key, value, seen)
-            if shared := cache.put_before(layer, seen):
-                return self._merge(attend_to_shared(query, shared, key, value))
-            key, value = key.permute(1, 2, 0, 3), value.permute(1, 2, 0, 3)
-        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-        return self._merge(attended)
+        if not caches:
+            return self._merge(F.scaled_dot_product_attention(query, key, value, attn_mask=mask))
+        tokens = len(x_BTD) // sum(cache.batch for cache in caches)
+        rows = [tokens * cache.batch for cache in caches]
+        attended = [
+            attend_to_cache(own_query, own_key, own_value, mask, cache, layer, seen)
+            for own_query, own_key, own_value, cache in zip(
+                query.split(rows), key.split(rows), value.split(rows), caches, strict=True
+            )
+        ]
+        return self._merge(torch.cat(attended) if len(attended) > 1 else attended[0])
 
     def _project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         batch, length, width = x.shape
@@ -159,32 +167,55 @@ class Attention(nn.Module):
         return self.out(x_BHTD.transpose(1, 2).reshape(batch, length, heads * size))
 
 
-def attend_to_shared(
-    query: Tensor, shared: list[tuple[Tensor, Tensor]], key: Tensor, value: Tensor
+def attend_to_cache(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    cache: Cache,
+    layer: int,
+    seen: int,
 ) -> Tensor:
-    """Attention of one query each to slots that sequences share, and then to their own.
+    """Attention of (B*N, H, T, D/H) to the last `seen` slots of a cache, where they are put."""
+    key, value = cache.put(layer, key, value, seen)
+    if before := cache.put_before(layer, seen):
+        return attend_to_shared(query, [*before, (key, value)])
+    key, value = key.permute(1, 2, 0, 3), value.permute(1, 2, 0, 3)
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
 
-    query: (R, H, 1, D/H), R = B*N; own: (slots, R, H, D/H) each. Shared keys and values:
-    (slots, r, H, D/H), where row i continues the shared row i % r. They are read once for all that
-    continue them, not copied and read once for each. Slots come first in the scores, because
-    a softmax over the last and short dimension takes several times as long on a CPU.
+
+def attend_to_shared(query: Tensor, pasts: list[KeyValue]) -> Tensor:
+    """Attention of one query each to slots that sequences share, and to their own.
+
+    query: (R, H, 1, D/H), R = B*N. Keys and values: (slots, r, H, D/H) of each past, where row i
+    continues row i % r. Where many continue one, it is read once for all of them, not copied and
+    read once for each. Slots come first in the scores, because a softmax over the last and short
+    dimension takes several times as long on a CPU.
     """
-    rows, heads, _, size = query.shape
-    query = query.squeeze(2) * size**-0.5
-    scores = []
-    for shared_key, _ in shared:
-        together = query.view(-1, shared_key.shape[1], heads, size).permute(1, 2, 0, 3)
-        score = together @ shared_key.permute(1, 2, 3, 0)  # (r, H, R/r, slots)
-        scores.append(score.permute(3, 2, 0, 1).reshape(-1, rows, heads))
-    scores.append((query * key).sum(-1))
-    weights = list(torch.cat(scores).softmax(0).split([len(score) for score in scores]))
-    attended = (weights.pop().unsqueeze(-1) * value).sum(0)
-    for weight, (_, shared_value) in zip(weights, shared, strict=True):
-        together = weight.view(len(weight), -1, shared_value.shape[1], heads).permute(2, 3, 1, 0)
-        together = together.contiguous()  # else bmm takes the batch one by one
-        part = together @ shared_value.permute(1, 2, 0, 3)  # (r, H, R/r, D/H)
-        attended = attended + part.permute(2, 0, 1, 3).reshape(rows, heads, size)
-    return attended.unsqueeze(2)
+    query = query.squeeze(2) * query.shape[-1] ** -0.5
+    scores = [_scores(query, key) for key, _ in pasts]
+    weights = torch.cat(scores).softmax(0).split([len(score) for score in scores])
+    parts = [_weighted(weight, value) for weight, (_, value) in zip(weights, pasts, strict=True)]
+    return sum(parts[1:], start=parts[0]).unsqueeze(2)
+
+
+def _scores(query: Tensor, key: Tensor) -> Tensor:
+    """(slots, R, H) of queries (R, H, D/H) with keys (slots, r, H, D/H)."""
+    if query.shape[0] == key.shape[1]:
+        return (query * key).sum(-1)
+    together = query.unflatten(0, (-1, key.shape[1])).permute(1, 2, 0, 3)
+    score = together @ key.permute(1, 2, 3, 0)  # (r, H, R/r, slots)
+    return score.permute(3, 2, 0, 1).flatten(1, 2)
+
+
+def _weighted(weight: Tensor, value: Tensor) -> Tensor:
+    """(R, H, D/H) sum of values (slots, r, H, D/H) by weights (slots, R, H)."""
+    if weight.shape[1] == value.shape[1]:
+        return (weight.unsqueeze(-1) * value).sum(0)
+    together = weight.unflatten(1, (-1, value.shape[1])).permute(2, 3, 1, 0)
+    together = together.contiguous()  # else bmm takes the batch one by one
+    part = together @ value.permute(1, 2, 0, 3)  # (r, H, R/r, D/H)
+    return part.permute(2, 0, 1, 3).flatten(0, 1)
 
 
 def band(time: int, seen: int, window: int, device: torch.device) -> Tensor:

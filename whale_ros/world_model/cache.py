@@ -8,7 +8,6 @@ goes back and then another way shares what was before.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -33,11 +32,11 @@ class Cache:
     """Of B sequences."""
 
     keep: int  # older slots than so many may be forgotten
+    batch: int  # sequences
     position: int = 0  # slots that ever were
     length: int = 0  # of them in the buffer
     buffer: _Buffer | None = None
-    common: Cache | None = None  # what was before; sequence i continues i % (B / copies) of it
-    copies: int = 1  # how many sequences continue each one of the common past
+    common: Cache | None = None  # what was before; sequence i continues i % common.batch of it
 
     @property
     def held(self) -> int:
@@ -45,19 +44,20 @@ class Cache:
 
     def extended(self, slots: int) -> Cache:
         """With room for more slots, to be filled by `put` once for each layer."""
-        length, buffer, common, copies = self.length, self.buffer, self.common, self.copies
+        length, buffer, common = self.length, self.buffer, self.common
         if length + slots > self.keep:
             common = None
         if buffer and 0 < length < buffer.used and not (common and common.common):
             # Two pasts, observed and imagined, are what retracing needs; a third one is copied.
-            length, buffer, common, copies = 0, None, self, 1
+            length, buffer, common = 0, None, self
         if buffer is None or length == 0:
             length, buffer = 0, _Buffer([], slots + ROOM, 0)
         elif length < buffer.used or length + slots > buffer.capacity:
             length = min(length, self.keep)
             buffer = _copied(buffer, slice(self.length - length, self.length), slots + ROOM)
         buffer.used = length + slots
-        return Cache(self.keep, self.position + slots, length + slots, buffer, common, copies)
+        position, length = self.position + slots, length + slots
+        return Cache(self.keep, self.batch, position, length, buffer, common)
 
     def put(self, layer: int, key: Tensor, value: Tensor, seen: int) -> KeyValue:
         """Fill the newest slots of a layer; returns those of the last `seen` not common."""
@@ -91,65 +91,26 @@ class Cache:
         if slots <= self.length or self.common is None:
             return replace(self, position=position, length=self.length - slots)
         common = self.common.rewound(slots - self.length, window)
-        return Cache(self.keep, position, common=common, copies=self.copies)
+        return Cache(self.keep, self.batch, position, common=common)
 
-    def fork(self, index: Tensor, batch: int) -> Cache:
-        """Of the sequences `index` of these `batch`, repeats allowed."""
-        if batch == 1 and self.common is None:
-            return Cache(self.keep, self.position, common=self, copies=len(index))
-        if self.common and self.copies < batch:  # not all continue the same one
-            past = self.common
-            before = past.common.position if past.common else 0
-            alone = replace(self._since(before), common=past.common)
-            return replace(alone, copies=self.copies * past.copies).fork(index, batch)
+    def fork(self, index: Tensor) -> Cache:
+        """Of the sequences `index`, repeats allowed."""
+        if self.batch == 1 and self.common is None:
+            return Cache(self.keep, len(index), self.position, common=self)
+        if self.common and self.common.batch > 1:  # not all continue the same one
+            past = self.common.common
+            alone = self._since(past.position if past else 0)
+            return replace(alone, common=past).fork(index)
         if self.buffer is None:
-            return replace(self, copies=len(index))
-        tokens = self.buffer.layers[0][0].shape[1] // batch
+            return replace(self, batch=len(index))
+        tokens = self.buffer.layers[0][0].shape[1] // self.batch
         rows = (tokens * index.unsqueeze(1) + torch.arange(tokens, device=index.device)).flatten()
         buffer = _copied(self.buffer, slice(0, self.length), ROOM, rows)
-        return replace(self, buffer=buffer, copies=len(index))
-
-    def joined(self, other: Cache) -> Cache:
-        """The sequences of both, which must have come to the same position."""
-        common, copies = self._shared(other)
-        since = common.position if common else 0
-        one, two = self._since(since), other._since(since)
-        held = min(one.length, two.length, self.position - since)
-        if held == 0 or one.buffer is None or two.buffer is None:
-            return Cache(self.keep, self.position, common=common, copies=copies)
-        newest = slice(one.length - held, one.length), slice(two.length - held, two.length)
-        layers = [
-            (
-                _with_room(ROOM, key[newest[0]], other_key[newest[1]]),
-                _with_room(ROOM, value[newest[0]], other_value[newest[1]]),
-            )
-            for (key, value), (other_key, other_value) in zip(
-                one.buffer.layers, two.buffer.layers, strict=True
-            )
-        ]
-        buffer = _Buffer(layers, held + ROOM, held)
-        return Cache(self.keep, self.position, held, buffer, common, copies)
+        return replace(self, batch=len(index), buffer=buffer)
 
     def apart(self) -> Cache:
         """The same with nothing common: every sequence has a past of its own."""
         return self._since(0)
-
-    def _shared(self, other: Cache) -> tuple[Cache | None, int]:
-        """The newest past that both continue, and how many sequences then continue each of it."""
-        for one, copies in self._pasts():
-            for two, other_copies in other._pasts():
-                if one.buffer and one.buffer is two.buffer:
-                    newest = min(one, two, key=lambda cache: cache.position)
-                    return newest, copies + other_copies
-        return None, 1
-
-    def _pasts(self) -> Iterator[tuple[Cache, int]]:
-        """From the newest on, with how many of these sequences continue each one of it."""
-        past, copies = self, 1
-        while past.common:
-            yield past, copies
-            past, copies = past.common, copies * past.copies
-        yield past, copies
 
     def _since(self, position: int) -> Cache:
         """Common slots only before this position; the later ones are repeated."""
@@ -161,7 +122,7 @@ class Cache:
             return replace(self, common=None)
         layers = []
         for i, pair in enumerate(past.buffer.layers):
-            parts = [tensor[slots].repeat(1, self.copies, 1, 1) for tensor in pair]
+            parts = [tensor[slots].repeat(1, self.batch // past.batch, 1, 1) for tensor in pair]
             if self.buffer is not None:
                 own = self.buffer.layers[i]
                 parts = [
@@ -184,13 +145,9 @@ def _copied(buffer: _Buffer, slots: slice, room: int, rows: Tensor | None = None
     return _Buffer(layers, held + room, held)
 
 
-def _with_room(room: int, *parts: Tensor) -> Tensor:
-    """Parts (slots, rows, H, size) side by side, with empty slots behind."""
-    slots, _, heads, size = parts[0].shape
-    rows = sum(part.shape[1] for part in parts)
-    larger = parts[0].new_empty(slots + room, rows, heads, size)
-    first = 0
-    for part in parts:
-        larger[:slots, first : first + part.shape[1]] = part
-        first += part.shape[1]
+def _with_room(room: int, tensor: Tensor) -> Tensor:
+    """(slots, rows, H, size) with empty slots behind."""
+    slots, *shape = tensor.shape
+    larger = tensor.new_empty(slots + room, *shape)
+    larger[:slots] = tensor
     return larger

@@ -10,6 +10,7 @@ keys and values can be cached as they are.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -52,16 +53,16 @@ class Dynamics(nn.Module):
         z: Tensor,
         known: Tensor | None = None,
         is_known: Tensor | None = None,
-        past: Cache | None = None,
-    ) -> tuple[Tensor, Cache | None]:
+        pasts: Sequence[Cache] = (),
+    ) -> tuple[Tensor, list[Cache]]:
         """Logits of the next frames' codes.
 
         codes: (B, T, N, C) long, tokens of T successive frames.
         actions: (B, T, 7) float, normalised; action t begins at frame t.
         z: (B, T, Z) float, the behaviour as it seems at each frame.
         known, is_known: (B, T, N, C) long and (B, T, N) bool, tokens of frames t+1 known so far.
-        past: earlier slots; without it the cache that is returned is None.
-        Returns logits (B, T, N, C, levels), and a cache with these slots appended.
+        pasts: earlier slots of the first sequences, of those after them, and so on.
+        Returns logits (B, T, N, C, levels), and the caches with these slots appended.
         """
         x = self._embedded(codes, self.embed) + self.position
         if known is None or is_known is None:
@@ -70,29 +71,28 @@ class Dynamics(nn.Module):
             told = self._embedded(known, self.embed_known)
             x = x + torch.where(is_known.unsqueeze(-1), told, self.unknown)
         condition = self.embed_action(actions) + self.embed_behavior(z)
-        x, cache = self.trunk(x, condition, past)
-        return self.head(x).unflatten(-1, (self.code_dim, self.levels)), cache
+        x, presents = self.trunk(x, condition, pasts)
+        return self.head(x).unflatten(-1, (self.code_dim, self.levels)), presents
 
     def decode(
-        self, codes: Tensor, actions: Tensor, z: Tensor, past: Cache
-    ) -> tuple[Tensor, Cache]:
+        self, codes: Tensor, actions: Tensor, z: Tensor, pasts: Sequence[Cache]
+    ) -> tuple[Tensor, list[Cache]]:
         """Logits (B, N, C, levels) of the next frame, greedily in `passes` passes.
 
         codes (B, 1, N, C), actions (B, 1, 7), z (B, 1, Z): the newest slot. Each pass is told the
         tokens that the ones before were surest of, more of them each time by MaskGIT's cosine
         schedule; a token's logits are those of the pass in which it was decided.
         """
-        logits, cache = self.forward(codes, actions, z, past=past)
-        assert cache is not None
+        logits, presents = self.forward(codes, actions, z, pasts=pasts)
         tokens = codes.shape[2]
         is_known = torch.zeros(codes.shape[:3], dtype=torch.bool, device=codes.device)
         for done in range(1, self.config.passes):
             count = tokens - int(tokens * math.cos(math.pi / 2 * done / self.config.passes))
             sure = logits.log_softmax(-1).amax(-1).mean(-1).masked_fill(is_known, torch.inf)
             is_known = is_known.scatter(2, sure.topk(count).indices, True)
-            refined, _ = self.forward(codes, actions, z, logits.argmax(-1), is_known, past)
+            refined, _ = self.forward(codes, actions, z, logits.argmax(-1), is_known, pasts)
             logits = torch.where(is_known[..., None, None], logits, refined)
-        return logits[:, 0], cache
+        return logits[:, 0], presents
 
     def loss(
         self, codes: Tensor, actions: Tensor, z: Tensor, generator: torch.Generator
