@@ -12,6 +12,7 @@ from benchmarks.imagination import imagine_naively, retrace_naively
 from whale_ros.actions.composition import compose, holds_gripper_switch, split
 from whale_ros.actions.space import GRIPPER, TYPES, ActionSpace
 from whale_ros.imagination.retracing import (
+    DISAGREEMENT_WEIGHT,
     K,
     Retracing,
     between_codes,
@@ -151,7 +152,8 @@ def test_a_rollout_is_as_uncertain_as_its_last_judged_frame(small_model, drawing
         expected = np.nan
         for frame in frames:
             entropy = rollout.entropy[row, : frame + 1].mean()
-            expected = float(found.disagreement[row, frame] + entropy)
+            disagreement = found.disagreement[row, frame]
+            expected = float(DISAGREEMENT_WEIGHT * disagreement + entropy)
         assert value == pytest.approx(expected, abs=1e-6, nan_ok=True)
 
 

@@ -6,9 +6,9 @@ Where the model knows the dynamics both ways end in the same picture. The disagr
 ends is averaged over several k; one whose window holds a gripper switch does not take part, because
 there the two ways are not equivalent.
 
-The paper multiplies the disagreement by the entropy of the prediction. We add the mean entropy of
-the rollout: a product vanishes where the model is confidently wrong, and on validation data the sum
-ranks errors better (`whale evaluate uncertainty`).
+The paper multiplies the disagreement by the entropy of the prediction. We add a quarter of it to
+the mean entropy of the rollout: a product vanishes where the model is confidently wrong, and on
+validation data this ranks errors better (`whale evaluate uncertainty` shows what was tried).
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from whale_ros.imagination.rollout import Rollout
 from whale_ros.world_model.interface import StepOutput, WorldModel
 
 K = (1, 2, 3, 4)
+DISAGREEMENT_WEIGHT = 0.25
 
 # How far two imagined frames lie apart; their leading dimensions, which stay, are broadcast.
 Metric = Callable[[StepOutput, StepOutput], Tensor]
@@ -60,7 +61,7 @@ class Retracing:
 
     @property
     def uncertainty(self) -> Tensor:
-        """(B,) disagreement of the last judged frame + mean entropy of the frames up to it.
+        """(B,) what `combine` makes of the last judged frame.
 
         NaN if none was judged, or the model is broken: any entropy of the rollout is NaN. Zero
         only if nothing disagrees and nothing is in doubt, which no sound model comes to.
@@ -68,13 +69,18 @@ class Retracing:
         judged = self.took_part.any(dim=2)
         frames = torch.arange(judged.shape[1])
         last = torch.where(judged, frames, 0).amax(dim=1, keepdim=True)
-        mean_entropy = self.entropy.cumsum(dim=1) / (frames + 1)
-        value = (self.disagreement + mean_entropy).gather(1, last).squeeze(1)
+        value = combine(self.disagreement, self.entropy).gather(1, last).squeeze(1)
         return value.where(~self.entropy.isnan().any(dim=1), torch.nan)
 
     def steps(self, row: int) -> list[int]:
         """The k that took part in judging one rollout."""
         return [k for k, used in zip(K, self.took_part[row].any(dim=0), strict=True) if used]
+
+
+def combine(disagreement: Tensor, entropy: Tensor) -> Tensor:
+    """Uncertainty (B, H) of each frame from both (B, H): weighted sum with the entropy so far."""
+    frames = torch.arange(1, entropy.shape[1] + 1)
+    return DISAGREEMENT_WEIGHT * disagreement + entropy.cumsum(dim=1) / frames
 
 
 def feature_distance(first: Tensor, second: Tensor) -> Tensor:
