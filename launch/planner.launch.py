@@ -16,6 +16,7 @@ CONFIG = Path(get_package_share_directory("whale_ros")) / "config"
 # These carry the name of the parameter that they set, in every node that has it.
 PARAMETERS = {
     "checkpoint": "Folder of a world model, as `whale train` writes it. Empty: the shipped one.",
+    "calibration": "File that `whale calibrate` wrote. Empty: calibration.json of the checkpoint.",
     "camera_topic": "sensor_msgs/Image of the camera. Empty: as in the robot's file.",
     "pose_topic": "geometry_msgs/PoseStamped of the end effector. Empty: as in the robot's file.",
     "gripper_command_topic": "std_msgs/Float64, 0 open .. 1 closed. Empty: as in the robot's file.",

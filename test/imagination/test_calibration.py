@@ -3,23 +3,28 @@
 import json
 import math
 from dataclasses import fields, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from whale_ros.imagination.calibration import CALIBRATION as FILE
 from whale_ros.imagination.calibration import (
     MIN_TASK_EPISODES,
     Calibration,
     CalibrationError,
     Conditions,
+    RunningFactor,
     load_calibration,
     save_calibration,
     why_void,
 )
 from whale_ros.imagination.conformal import bound
 
+ROOT = Path(__file__).parents[2]
 CONDITIONS = Conditions("a" * 64, "camera", 128, 96, 64, (1, 2, 3, 4), 8, 8, "base_twist/7")
 
 
@@ -119,3 +124,83 @@ def test_what_is_cut_or_absent_is_refused(path):
     path.unlink()
     with pytest.raises(CalibrationError, match="there is no calibration"):
         load_calibration(path)
+
+
+def drive(factor, scores, executing=True, start_s=0.0):
+    """An image every 0.1 s; returns when it ended."""
+    factor.executing = executing
+    for i, score in enumerate(scores):
+        factor.see_image(start_s + 0.1 * i, score)
+    return start_s + 0.1 * len(scores)
+
+
+EPISODE = 65  # images, the first of which begins to count the time
+
+
+def test_without_adapting_the_factor_stays():
+    factor = RunningFactor(CALIBRATION, "reach", adaptive=False)
+    drive(factor, [9.0] * 10 * EPISODE)
+    assert factor.value == CALIBRATION.factor("reach")
+
+
+def test_it_learns_once_in_an_episode_s_length_of_motion_from_the_worst_of_it():
+    calm, alarmed = (RunningFactor(CALIBRATION, "", adaptive=True) for _ in range(2))
+    for start in range(30):
+        drive(calm, [0.1] * EPISODE, start_s=7 * start)
+        drive(alarmed, [0.1] * 20 + [9.0] + [0.1] * (EPISODE - 21), start_s=7 * start)
+    assert calm.value < CALIBRATION.factor() < alarmed.value <= CALIBRATION.pooled[-1]
+
+
+def test_what_the_planner_would_have_chosen_counts_too():
+    seen, chosen = (RunningFactor(CALIBRATION, "", adaptive=True) for _ in range(2))
+    for start in range(30):
+        drive(seen, [0.1] * 20 + [9.0] + [0.1] * (EPISODE - 21), start_s=7 * start)
+        drive(chosen, [0.1] * 20, start_s=7 * start)
+        chosen.see_choice(9.0)
+        drive(chosen, [0.1] * (EPISODE - 20), start_s=7 * start + 2.0)
+    assert chosen.value == seen.value
+
+
+def test_it_is_frozen_while_the_gate_does_not_execute():
+    frozen, fresh = (RunningFactor(CALIBRATION, "", adaptive=True) for _ in range(2))
+    end = drive(frozen, [9.0] * 10 * EPISODE, executing=False)
+    frozen.see_choice(9.0)
+    assert frozen.value == CALIBRATION.factor()
+    for factor, start in ((frozen, end), (fresh, 0.0)):
+        for i in range(30):
+            drive(factor, [0.1] * EPISODE, start_s=start + 7 * i)
+    assert frozen.value == fresh.value, "what it saw meanwhile left no trace"
+
+
+def test_what_bounds_nothing_is_not_run_with():
+    for scores in (some(reach=8), {"reach": (*[1.0] * 20, *[math.inf] * 20)}):
+        with pytest.raises(CalibrationError, match="bound nothing"):
+            RunningFactor(replace(CALIBRATION, scores=scores), "", adaptive=True)
+    with pytest.raises(CalibrationError, match="'swim'"):
+        RunningFactor(CALIBRATION, "swim", adaptive=False)
+
+
+def test_the_shipped_calibration_is_for_what_is_launched_in_simulation():
+    from whale_ros.imagination.live import MAX_HORIZON
+    from whale_ros.imagination.retracing import K
+    from whale_ros.world_model.checkpoint import SHIPPED, read_card
+
+    def parameters(name):
+        return yaml.safe_load((ROOT / "config" / name).read_text())["/**"]["ros__parameters"]
+
+    robot, planner = parameters("robots/sim.yaml"), parameters("planner.yaml")
+    card, calibration = read_card(SHIPPED), load_calibration(SHIPPED / FILE)
+    running = Conditions(
+        card.sha256,
+        "camera",
+        robot["image_width"],
+        robot["image_height"],
+        card.config.tokenizer.resolution,
+        K,
+        planner["candidates"],
+        planner["horizon"],
+        card.action_space.signature,
+    )
+    assert why_void(calibration, running) == ""
+    assert planner["horizon"] == MAX_HORIZON
+    assert math.isfinite(calibration.factor())

@@ -48,6 +48,8 @@ class Surroundings:
         self.proposes = True
         self.policy_age_s = 0.0
         self.think_s = 0.0
+        self.problem = ""  # why there is no valid threshold
+        self.took_part: list[int] = []
         self.judge = lambda name: (0.05, 0.5)  # uncertainty and goal distance of a candidate
         self.requests = []
         self.decisions = ros.listen(PlanDecision, "planner/decision")
@@ -104,11 +106,13 @@ class Surroundings:
                 Prediction(
                     candidate_id=candidate.id,
                     uncertainty=uncertainty,
+                    took_part=self.took_part,
                     goal_distance=[1.0] * (HORIZON - 1) + [distance],
                 )
             )
         response.success = True
-        response.threshold = THRESHOLD
+        response.message = self.problem
+        response.threshold = float("nan") if self.problem else THRESHOLD
         response.checkpoint = "abc"
         return response
 
@@ -253,6 +257,21 @@ def test_while_no_candidate_can_be_trusted_nothing_is_approved(around):
     assert "nan" in around.decision(lambda d: "nan" in d.reason).verdicts[0]
     assert not around.chunks
     around.judge = lambda name: (0.05, 0.5)
+    around.decision(is_approval)
+
+
+def test_without_a_valid_calibration_nothing_is_approved_and_the_reason_is_told(around):
+    around.problem = "calibration void: the horizon is 7"
+    decision = around.decision(lambda d: d.candidates)
+    assert not decision.chosen_id and decision.reason == around.problem
+    assert len(decision.predictions) == 12 and not around.chunks
+
+
+def test_a_constant_uncertainty_approves_nothing(around):
+    around.took_part = [0] * (HORIZON - 1) + [15]
+    decision = around.decision(lambda d: d.candidates)
+    assert not decision.chosen_id and "exactly that of" in decision.reason
+    around.took_part = [0] * (SETTLED - 1) + [1]  # of what all candidates begin with
     around.decision(is_approval)
 
 

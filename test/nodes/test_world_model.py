@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,11 +13,19 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
 from sensor_msgs.msg import Image, JointState
 
 from whale_ros.actions.space import DIM, ActionSpace
-from whale_ros.msg import CandidateSet, Uncertainty
+from whale_ros.imagination.calibration import (
+    CALIBRATION,
+    Calibration,
+    Conditions,
+    load_calibration,
+    save_calibration,
+)
+from whale_ros.imagination.retracing import K
+from whale_ros.msg import CandidateSet, GateStatus, PlanDecision, Prediction, Uncertainty
 from whale_ros.nodes.images import from_array
 from whale_ros.nodes.sequences import to_message
 from whale_ros.srv import Predict
-from whale_ros.world_model.checkpoint import CARD, WEIGHTS, Card, Thresholds, save_checkpoint
+from whale_ros.world_model.checkpoint import CARD, WEIGHTS, Card, Scales, save_checkpoint
 
 pytestmark = pytest.mark.ros
 
@@ -28,8 +37,11 @@ PERIOD_S = 0.1
 def checkpoint(small_model, tmp_path_factory):
     """A folder with random weights."""
     folder = tmp_path_factory.mktemp("checkpoint") / "small"
-    card = Card(small_model.config, SPACE, Thresholds(0.25, 0.5, 0.75))
-    save_checkpoint(folder, small_model, card)
+    card = Card(small_model.config, SPACE, Scales(0.25, 0.5, 0.75))
+    card = save_checkpoint(folder, small_model, card)
+    conditions = Conditions(card.sha256, "camera", 128, 128, 32, K, 3, 8, SPACE.signature)
+    scores = {"reach": (*[0.5] * 35, *[2.0] * 5), "push": (4.0,) * 35}
+    save_calibration(folder / CALIBRATION, Calibration(conditions, 0.5, scores, 0.5, "data"))
     return folder
 
 
@@ -40,6 +52,7 @@ class Camera:
         self._ros = ros
         self._rng = np.random.default_rng(0)
         self.size = size
+        self.frame = "camera"
         self._publisher = ros.node.create_publisher(Image, "camera/image", 1)
         self._timer = ros.node.create_timer(PERIOD_S, self._publish)
 
@@ -47,7 +60,7 @@ class Camera:
         picture = self._rng.integers(0, 256, (self.size, self.size, 3), np.uint8)
         message = from_array(picture, "rgb8")
         message.header.stamp = self._ros.node.get_clock().now().to_msg()
-        message.header.frame_id = "camera"
+        message.header.frame_id = self.frame
         self._publisher.publish(message)
 
     def stop(self) -> None:
@@ -100,7 +113,7 @@ def moving(count: int, horizon: int = 8) -> np.ndarray:
 
 def test_it_says_what_is_missing_until_the_camera_is_right(ros, start, heartbeats, checkpoint):
     heartbeat = wait_for_message(ros, heartbeats, "nobody publishes", "camera/image")
-    assert heartbeat.threshold == 0.25 and heartbeat.familiarity_threshold == 0.75
+    assert heartbeat.threshold == 0.5 and heartbeat.familiarity_threshold == 1.5
     assert heartbeat.checkpoint == json.loads((checkpoint / CARD).read_text())["sha256"]
 
     wrong = ros.node.create_publisher(JointState, "camera/image", 1)
@@ -119,6 +132,9 @@ def test_it_says_what_is_missing_until_the_camera_is_right(ros, start, heartbeat
     for number in (heartbeat.uncertainty, heartbeat.disagreement, heartbeat.familiarity_error):
         assert math.isfinite(number) and number > 0
     assert 0 < heartbeat.entropy < 1
+    assert heartbeat.product == pytest.approx(heartbeat.disagreement * heartbeat.entropy)
+    assert heartbeat.sum == pytest.approx(heartbeat.disagreement + heartbeat.entropy)
+    assert heartbeat.took_part == 0b1111
     age_s = ros.node.get_clock().now().nanoseconds * 1e-9 - (
         heartbeat.header.stamp.sec + heartbeat.header.stamp.nanosec * 1e-9
     )
@@ -135,15 +151,31 @@ def test_it_imagines_sound_candidates_and_refuses_others_by_name(ros, start, hea
     answer = ask(ros, moving(3), return_frames=True)
     assert answer.success and answer.message == ""
     assert [p.candidate_id for p in answer.predictions] == ["c0", "c1", "c2"]
-    assert answer.threshold == 0.5
+    assert answer.threshold == 1.0
     for prediction in answer.predictions:
         assert math.isfinite(prediction.uncertainty) and prediction.uncertainty > 0
-        assert prediction.trusted == (prediction.uncertainty <= 0.5)
+        assert prediction.trusted == (prediction.uncertainty <= 1.0)
         assert len(prediction.entropy) == len(prediction.disagreement) == 8
         assert np.isfinite(prediction.entropy).all()
-        assert list(prediction.retracing_steps) == [1, 2, 3, 4]
+        assert list(prediction.took_part) == [0] * 7 + [0b1111]
+        assert np.isnan(prediction.disagreement[:7]).all() and np.isnan(prediction.sum[:7]).all()
         assert len(prediction.frames) == 8 and prediction.frames[0].width == 32
         assert len(prediction.goal_distance) == 0
+
+    every = ask(ros, moving(3), every_step=True)
+    for prediction in every.predictions:
+        assert list(prediction.took_part) == [0b1111] * 8
+        disagreement, entropy = np.array(prediction.disagreement), np.array(prediction.entropy)
+        np.testing.assert_allclose(prediction.product, disagreement * entropy, rtol=1e-5)
+        np.testing.assert_allclose(prediction.sum, disagreement + entropy, rtol=1e-5)
+        expected = disagreement[-1] + entropy.mean()
+        assert prediction.uncertainty == pytest.approx(expected, abs=0.05)
+
+    for count, horizon, words in ((2, 8, "number of candidates is 2"), (3, 7, "horizon of the")):
+        answer = ask(ros, moving(count, horizon))
+        assert answer.success and len(answer.predictions) == count
+        assert "calibration void" in answer.message and words in answer.message
+        assert math.isnan(answer.threshold) and not any(p.trusted for p in answer.predictions)
 
     # Different actions lead to different futures, equal ones to the same.
     same = ask(ros, moving(2)[[0, 1, 0]])
@@ -199,6 +231,91 @@ def test_it_imagines_sound_candidates_and_refuses_others_by_name(ros, start, hea
     goal.publish(from_array(np.zeros((128, 128, 3), np.uint8), "rgb8"))
     ros.wait(lambda: len(ask(ros, moving(1)).predictions[0].goal_distance) == 8, "goal distances")
     assert wait_until_ready(ros, heartbeats).ready
+
+
+def assert_untrusted(ros, heartbeats, *words):
+    """Neither the present nor candidates are trusted, and both say why."""
+    heartbeat = wait_for_message(ros, heartbeats, *words)
+    assert math.isnan(heartbeat.threshold) and math.isnan(heartbeat.familiarity_threshold)
+    answer = ros.wait(lambda: next((a for a in [ask(ros, moving(3))] if a.success), None), "it")
+    assert len(answer.predictions) == 3 and math.isnan(answer.threshold)
+    assert not any(prediction.trusted for prediction in answer.predictions)
+    for word in words:
+        assert word in answer.message
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (None, ("there is no calibration", "whale calibrate")),
+        ("{", ("cannot be read", "whale calibrate")),
+        ({"checkpoint": "b" * 64}, ("calibration void", "checkpoint", "bbbbbbbbbbbb")),
+        ({"camera": "other"}, ("calibration void", "camera", "'other'")),
+        ({"k": (1, 2)}, ("calibration void", "K of the retracings", "(1, 2)")),
+        ({"task": "swim"}, ("'swim' was not calibrated", "push, reach")),
+    ],
+)
+def test_without_a_valid_calibration_nothing_is_trusted(
+    ros, start, checkpoint, tmp_path, changes, words
+):
+    path, parameters = tmp_path / "calibration.json", []
+    if isinstance(changes, str):
+        path.write_text(changes)
+    elif changes:
+        task = changes.pop("task", "")
+        parameters = ["-p", f"task:={task}"] if task else []
+        calibration = load_calibration(checkpoint / CALIBRATION)
+        conditions = replace(calibration.conditions, **changes)
+        save_calibration(path, replace(calibration, conditions=conditions))
+    start("world_model", "-p", f"checkpoint:={checkpoint}", "-p", f"calibration:={path}",
+          *parameters)  # fmt: skip
+    heartbeats = ros.listen(Uncertainty, "world_model/uncertainty", qos_profile_sensor_data)
+    Camera(ros)
+    assert_untrusted(ros, heartbeats, *words)
+
+
+@pytest.mark.parametrize("change", [{"frame": "other"}, {"size": 96}])
+def test_a_camera_that_changes_while_it_runs_voids_the_calibration_for_good(
+    ros, heartbeats, change
+):
+    camera = Camera(ros)
+    wait_until_ready(ros, heartbeats)
+    for name, value in change.items():
+        setattr(camera, name, value)
+    wait_for_message(ros, heartbeats, "calibration void", "the camera changed")
+    camera.frame, camera.size = "camera", 128
+    ros.spin(0.5)
+    heartbeats.clear()
+    assert_untrusted(ros, heartbeats, "calibration void", "start the world model again")
+
+
+def test_a_task_may_have_its_own_threshold(ros, start, checkpoint):
+    start("world_model", "-p", f"checkpoint:={checkpoint}", "-p", "task:=push")
+    heartbeats = ros.listen(Uncertainty, "world_model/uncertainty", qos_profile_sensor_data)
+    assert wait_for_message(ros, heartbeats, "nobody publishes").threshold == 1.0  # 4 x 0.25
+
+
+def test_thresholds_may_follow_a_drift_but_only_while_the_gate_executes(ros, start, checkpoint):
+    start("world_model", "-p", f"checkpoint:={checkpoint}", "-p", "adaptive:=true")
+    heartbeats = ros.listen(Uncertainty, "world_model/uncertainty", qos_profile_sensor_data)
+    Camera(ros)
+    decisions = ros.node.create_publisher(PlanDecision, "planner/decision", 1)
+    gate = ros.node.create_publisher(GateStatus, "gate/status", 1)
+    # What would have been chosen, the first one, is over the threshold at every decision.
+    predictions = [Prediction(uncertainty=2.5), Prediction(uncertainty=0.1)]
+    decision = PlanDecision(scores=[1.0, 2.0], predictions=predictions)
+    state = GateStatus.HOLD
+
+    def speak():
+        gate.publish(GateStatus(state=state))
+        decisions.publish(decision)
+
+    ros.node.create_timer(0.05, speak)
+    assert wait_until_ready(ros, heartbeats).threshold == 0.5
+    ros.spin(4.0)
+    assert wait_until_ready(ros, heartbeats).threshold == 0.5
+    state = GateStatus.EXECUTING
+    ros.wait(lambda: any(h.threshold == 1.0 for h in heartbeats), "a larger threshold", 30)
 
 
 def test_what_it_cannot_start_with_is_refused_in_one_line(start, checkpoint, tmp_path):

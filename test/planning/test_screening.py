@@ -10,6 +10,8 @@ from whale_ros.planning.screening import choose, why_leaves
 
 NAMES = ("policy", "still", "noisy 1")
 THRESHOLD = 0.1
+SAME = [np.zeros((4, 7))] * 3  # all were judged by the same actions
+DIFFERENT = [np.full((8, 7), 0.01 * k) for k in range(3)]
 
 
 def pick(
@@ -19,11 +21,13 @@ def pick(
     threshold=THRESHOLD,
     weight=1.0,
     obstacles=(None, None, None),
+    judged=SAME,
 ):
     return choose(
         NAMES,
         np.array(uncertainty),
         threshold,
+        judged,
         np.array(goal),
         np.array(deviation),
         weight,
@@ -47,13 +51,22 @@ def test_a_candidate_of_uncertainty_just_above_the_threshold_is_rejected_in_word
     choice = pick(uncertainty=(0.05, 0.1001, 0.05))
     assert choice.index == 0
     assert choice.verdicts[1] == "rejected: uncertainty 0.1001 is above 0.1"
+    assert pick(uncertainty=(0.05, 0.1001, 0.06), judged=DIFFERENT).index == 0
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 0.0, -0.1])
-def test_an_uncertainty_that_cannot_be_is_never_trusted(value):
-    choice = pick(uncertainty=(0.05, value, 0.05))
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 0.0, -0.1, 3.001])
+def test_an_uncertainty_that_cannot_be_is_never_trusted_whatever_the_threshold(value):
+    choice = pick(uncertainty=(0.05, value, 0.05), threshold=10.0)
     assert choice.index == 0
-    assert f"{value:g}" in choice.verdicts[1]
+    assert f"{value:g} is impossible and counts as maximal" in choice.verdicts[1]
+
+
+def test_a_constant_uncertainty_of_different_actions_counts_as_maximal():
+    choice = pick(judged=DIFFERENT)
+    assert choice.index is None
+    assert "exactly that of 'still', whose actions differ" in choice.verdicts[0]
+    assert pick(uncertainty=(0.05, 0.05, 0.06), judged=DIFFERENT).index == 2
+    assert pick(judged=SAME).index == 1, "what was judged is the same: no wonder"
 
 
 @pytest.mark.parametrize("threshold", [np.nan, np.inf, 0.0, -1.0])
@@ -81,13 +94,15 @@ numbers = st.lists(st.floats(allow_nan=True, allow_infinity=True), min_size=3, m
 @given(numbers, numbers, st.floats(allow_nan=True))
 def test_whatever_the_numbers_only_a_trusted_candidate_is_chosen(uncertainty, goal, threshold):
     with np.errstate(all="ignore"):
-        choice = pick(uncertainty, goal, threshold=threshold)
+        choice = pick(uncertainty, goal, threshold=threshold, judged=DIFFERENT)
     assert len(choice.verdicts) == 3
     if choice.index is None:
         assert all(v.startswith("rejected: ") for v in choice.verdicts)
         assert choice.verdicts[0] in choice.reason
     else:
         assert 0 < uncertainty[choice.index] <= threshold < np.inf
+        assert uncertainty[choice.index] <= 3
+        assert uncertainty.count(uncertainty[choice.index]) == 1
         assert np.isfinite(goal[choice.index])
         assert choice.verdicts.count("chosen") == 1
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from whale_ros.actions.space import DIM, GRIPPER, POSITION, ROTATION
 from whale_ros.gate.check import Now
-from whale_ros.gate.confidence import compare, positive
+from whale_ros.gate.confidence import MAX_UNCERTAINTY, compare, positive
 from whale_ros.gate.config import GateConfig
 
 
@@ -117,7 +117,7 @@ def why_untimely(chunk: Chunk, config: GateConfig, now: Now) -> str | None:
 
 def why_unsure(chunk: Chunk, running_checkpoint: str) -> str | None:
     """Why the confidence in a chunk does not suffice, or None."""
-    if not positive(chunk.uncertainty):
+    if not 0 < chunk.uncertainty <= MAX_UNCERTAINTY:
         return f"its uncertainty {chunk.uncertainty:g} is impossible and counts as maximal"
     if not positive(chunk.threshold) or chunk.uncertainty > chunk.threshold:
         return "its " + compare("uncertainty", chunk.uncertainty, chunk.threshold)

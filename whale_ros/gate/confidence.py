@@ -13,6 +13,8 @@ from whale_ros.gate.watchdogs import Watchdog
 
 IDENTICAL_LIMIT = 5  # bit-identical uncertainties of a moving scene: the model or camera is frozen
 MOVED_M = 0.001
+# Root mean square distance of features in -1 .. 1, and an entropy in shares of its maximum.
+MAX_UNCERTAINTY = 2.0 + 1.0
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class Confidence:
         if not beat.ready:
             message = f"the world model is not ready: {beat.message or 'no reason given'}"
             return Check("uncertainty", False, math.inf, threshold, message)
-        if not positive(value):
+        if not 0 < value <= MAX_UNCERTAINTY:
             message = f"uncertainty {value:g} is impossible and counts as maximal"
             return Check("uncertainty", False, math.inf, threshold, message)
         if self._identical >= IDENTICAL_LIMIT:
@@ -85,7 +87,10 @@ class Confidence:
         if beat is None:
             return Check("familiarity", False, math.inf, math.nan, "no familiarity error yet")
         value, threshold = beat.familiarity_error, beat.familiarity_threshold
-        ok = math.isfinite(value) and value >= 0 and positive(threshold) and value <= threshold
+        if not positive(value):
+            message = f"familiarity error {value:g} is impossible and counts as maximal"
+            return Check("familiarity", False, math.inf, threshold, message)
+        ok = positive(threshold) and value <= threshold
         message = compare("familiarity error of the camera image", value, threshold)
         return Check("familiarity", ok, value, threshold, message)
 

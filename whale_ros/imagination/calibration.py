@@ -15,7 +15,7 @@ import math
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from whale_ros.imagination.conformal import bound, rank
+from whale_ros.imagination.conformal import AdaptiveBound, bound, rank
 
 SCHEMA = 1
 CALIBRATION = "calibration.json"  # beside a checkpoint
@@ -24,6 +24,8 @@ RECALIBRATE = "calibrate for what is running now with `whale calibrate`"
 # that raise no alarm scatters by more than 5 % from one calibration to the next (its standard
 # deviation is about sqrt(alpha (1 - alpha) / n)), and tasks would differ by luck.
 MIN_TASK_EPISODES = 30
+GAMMA = 0.01  # of adapting: a hundred episodes with an alarm in each take alpha from 0.9 to 0
+GAP_S = 1.0  # images further apart do not belong together
 
 
 class CalibrationError(ValueError):
@@ -117,6 +119,51 @@ def why_void(calibration: Calibration, running: Conditions) -> str:
                 f"{RECALIBRATE}"
             )
     return ""
+
+
+class RunningFactor:
+    """The factor that counts while a robot runs, which may follow a slow drift.
+
+    What is seen while `executing`, an episode's length of it at a time, makes one score. So it
+    learns nothing while the gate holds or is latched, but that an image closed it does count.
+    """
+
+    def __init__(self, calibration: Calibration, task: str, adaptive: bool) -> None:
+        """Raises CalibrationError for an unknown task, or if there are too few episodes."""
+        self.calibration = calibration
+        self.executing = False
+        self._fixed = calibration.factor(task)
+        if not math.isfinite(self._fixed):
+            raise CalibrationError(
+                f"calibration void: {len(calibration.pooled)} episodes, some of which may not have "
+                f"been judged, bound nothing at an alpha of {calibration.alpha:g}; run "
+                "`whale calibrate` with more episodes"
+            )
+        self._adaptive = None
+        if adaptive:
+            scores = calibration.scores_for(task)
+            self._adaptive = AdaptiveBound(scores, calibration.alpha, GAMMA)
+        self._worst, self._seen_s, self._stamp_s = 0.0, 0.0, -math.inf
+
+    @property
+    def value(self) -> float:
+        return self._fixed if self._adaptive is None else self._adaptive.value
+
+    def see_image(self, stamp_s: float, score: float) -> None:
+        """The larger one of an image's uncertainty and unfamiliarity, in units of their scales."""
+        since_s, self._stamp_s = stamp_s - self._stamp_s, stamp_s
+        if not self.executing or self._adaptive is None:
+            return
+        self.see_choice(score)
+        self._seen_s += since_s if 0 < since_s < GAP_S else 0.0
+        if self._seen_s >= self.calibration.episode_s:
+            self._adaptive.update(self._worst)
+            self._worst, self._seen_s = 0.0, 0.0
+
+    def see_choice(self, score: float) -> None:
+        """The uncertainty of what a planner chose or, but for the threshold, would have chosen."""
+        if self.executing:
+            self._worst = max(self._worst, math.inf if math.isnan(score) else score)
 
 
 def save_calibration(path: Path, calibration: Calibration) -> None:

@@ -42,15 +42,16 @@ class AdaptiveBound:
 
     alpha_{t+1} = alpha_t + gamma (alpha - err_t), where err_t says whether score t is over the
     bound at 1 - alpha_t. In the long run a share of alpha of the scores is, as long as alpha_t
-    stays in its range. The range ends where the bound is the largest stored score: scores that
-    were never seen at calibration are not learnt to be normal.
+    stays in its range. The range ends where the bound is the largest finite score that is stored:
+    what was never seen at calibration is not learnt to be normal.
     """
 
     def __init__(self, scores: Sequence[float], alpha: float, gamma: float) -> None:
         """Raises ValueError if there are too few scores for alpha, or one out of range."""
         self._scores = sorted(map(float, scores))
         self._goal, self._gamma = Fraction(str(alpha)), Fraction(str(gamma))
-        self._lowest = Fraction(1, len(scores) + 1)
+        endless = sum(not math.isfinite(score) for score in scores)
+        self._lowest = Fraction(1 + endless, len(scores) + 1)
         if not self._lowest <= self._goal <= MAX_ALPHA:
             raise ValueError(
                 f"{len(scores)} scores allow an alpha of {float(self._lowest):.4g} to "
@@ -64,10 +65,8 @@ class AdaptiveBound:
     def value(self) -> float:
         return bound(self._scores, self.alpha)
 
-    def update(self, score: float, frozen: bool = False) -> None:
-        """Learn from one more score; `frozen`: do not."""
-        if frozen:
-            return
+    def update(self, score: float) -> None:
+        """Learn from one more score."""
         error = not score <= self.value  # of NaN too
         alpha = self.alpha + self._gamma * (self._goal - error)
         self.alpha = min(max(alpha, self._lowest), MAX_ALPHA)

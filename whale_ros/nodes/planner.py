@@ -384,8 +384,10 @@ class PlannerNode(Node):
             self._hold(f"the world model answered for {ids}, asked was {question.names}")
             return
         choice = self._choose(question, answer)
-        if question.why_void or now > question.deadline_s:
-            why = question.why_void or "the answer came too late"
+        why = question.why_void or ("the answer came too late" if now > question.deadline_s else "")
+        if choice.index is None:
+            why = why or answer.message  # why there is no valid threshold
+        if why:
             choice = Choice(None, why, choice.scores, choice.verdicts)
         decision = PlanDecision(
             chosen_id="" if choice.index is None else question.names[choice.index],
@@ -417,6 +419,10 @@ class PlannerNode(Node):
             question.names,
             uncertainty,
             self._bound(answer.threshold),
+            [
+                actions[: np.flatnonzero(list(prediction.took_part)).max(initial=-1) + 1]
+                for actions, prediction in zip(question.candidates, answer.predictions, strict=True)
+            ],
             np.array(goals),
             question.deviation,
             self._values["policy_weight"],

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections import deque
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +22,18 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Float64
 
 from whale_ros.actions.timeline import CommandTimeline
-from whale_ros.imagination.live import MAX_HORIZON, Imagined, LiveModel, NotReady
+from whale_ros.imagination.calibration import (
+    CALIBRATION,
+    CalibrationError,
+    Conditions,
+    RunningFactor,
+    load_calibration,
+    why_void,
+)
+from whale_ros.imagination.live import MAX_HORIZON, CarryOver, Imagined, LiveModel, NotReady
 from whale_ros.imagination.mosaic import mosaic
-from whale_ros.msg import ActionSequence, Prediction, Uncertainty
+from whale_ros.imagination.retracing import K
+from whale_ros.msg import ActionSequence, GateStatus, PlanDecision, Prediction, Uncertainty
 from whale_ros.nodes.commands import PoseDifferences, twist_array
 from whale_ros.nodes.images import BadImage, from_array, to_rgb
 from whale_ros.nodes.parameters import BadParameter, Parameter, declare
@@ -34,10 +44,19 @@ from whale_ros.world_model.checkpoint import SHIPPED, CheckpointError, load_chec
 
 MAX_CANDIDATES = 64
 KEPT_IMAGES = 10
-CARRY_OVER_S = 0.6  # how long an uncertainty stands in while a gripper switch forbids retracing
 
 PARAMETERS = (
     Parameter("checkpoint", "", "Folder that `whale train` wrote; empty: the shipped one.",
+              read_only=True),
+    Parameter("calibration", "",
+              "File that `whale calibrate` wrote; empty: calibration.json of the checkpoint.",
+              read_only=True),
+    Parameter("task", "", "Task whose own threshold counts, if it has one; empty: that of all.",
+              read_only=True),
+    Parameter("adaptive", False, "Let the thresholds follow a slow drift of the uncertainty.",
+              read_only=True),
+    Parameter("gate_status_topic", "gate/status", "GateStatus, in, to adapt.", read_only=True),
+    Parameter("decision_topic", "planner/decision", "PlanDecision, in, to adapt.",
               read_only=True),
     Parameter("camera_topic", "camera/image", "sensor_msgs/Image to imagine from.",
               read_only=True),
@@ -73,7 +92,8 @@ class WorldModelNode(Node):
         super().__init__("world_model")
         self._values = declare(self, PARAMETERS)
         torch.set_num_threads(self._values["threads"])
-        model, self._card = load_checkpoint(Path(self._values["checkpoint"] or SHIPPED))
+        folder = Path(self._values["checkpoint"] or SHIPPED)
+        model, self._card = load_checkpoint(folder)
         device = self._values["device"]
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -86,7 +106,13 @@ class WorldModelNode(Node):
         self._images: deque[Image] = deque(maxlen=KEPT_IMAGES)
         self._image_arrived = threading.Condition()
         self._why_not_ready = "no image yet"
-        self._last_uncertainty = (float("-inf"), float("nan"))  # stamp and value
+        self._carry_over = CarryOver()
+        self._camera = ""  # frame_id of the newest image
+        self._void = ""  # why the calibration does not count until the node is started again
+        self._mismatch = ""  # why it does not count for the newest image
+        self._was_ready = False
+        self._factor: RunningFactor | None = None
+        self._load_calibration(Path(self._values["calibration"] or folder / CALIBRATION))
 
         self._uncertainty = self.create_publisher(Uncertainty, "~/uncertainty", NEWEST)
         self._mosaic = self.create_publisher(Image, "~/rollout_mosaic", 1)
@@ -101,6 +127,9 @@ class WorldModelNode(Node):
         self.create_subscription(
             Float64, values["gripper_command_topic"], self._log_gripper, NEWEST
         )
+        if values["adaptive"]:
+            self.create_subscription(GateStatus, values["gate_status_topic"], self._on_gate, NEWEST)
+            self.create_subscription(PlanDecision, values["decision_topic"], self._on_decision, 1)
         self.create_timer(1.0, self._report)
         self._running = True
         self._watcher = threading.Thread(target=self._watch, name="watch")
@@ -114,6 +143,17 @@ class WorldModelNode(Node):
         """End the thread that judges images; publishes nothing afterwards."""
         self._running = False
         self._watcher.join()
+
+    def _load_calibration(self, path: Path) -> None:
+        """Without a valid one the node runs, so that it can say so; but nothing is trusted."""
+        try:
+            calibration = load_calibration(path)
+            self._factor = RunningFactor(
+                calibration, self._values["task"], self._values["adaptive"]
+            )
+        except CalibrationError as error:
+            self._void = str(error)
+            self.get_logger().error(self._void)
 
     # Callbacks that only store the newest.
 
@@ -134,6 +174,21 @@ class WorldModelNode(Node):
 
     def _log_gripper(self, message: Float64) -> None:
         self._gripper = message.data
+
+    def _on_gate(self, message: GateStatus) -> None:
+        if self._factor is not None:
+            self._factor.executing = message.state == GateStatus.EXECUTING
+
+    def _on_decision(self, message: PlanDecision) -> None:
+        """Note what would be chosen if there were no threshold: so it was calibrated too."""
+        sound = [
+            (score, prediction.uncertainty)
+            for score, prediction in zip(message.scores, message.predictions, strict=False)
+            if np.isfinite(score) and prediction.uncertainty > 0
+        ]
+        if self._factor is not None and sound:
+            _, uncertainty = min(sound)
+            self._factor.see_choice(uncertainty / self._card.scales.candidate_uncertainty)
 
     def _log_command(self, stamp_s: float) -> None:
         if np.isfinite(self._twist).all() and np.isfinite(self._gripper):
@@ -174,45 +229,92 @@ class WorldModelNode(Node):
         newest = messages[-1]
         width, height = self._values["image_width"], self._values["image_height"]
         for message in messages:
+            self._camera = message.header.frame_id
             if (message.width, message.height) != (width, height):
-                return self._not_ready(
+                self._mismatch = (
                     f"image is {message.width} x {message.height} pixels, image_width and "
                     f"image_height say {width} x {height}"
                 )
+            elif self._factor is not None:
+                self._mismatch = why_void(self._factor.calibration, self._conditions())
+            if self._mismatch and self._was_ready and not self._void:
+                self._void = (
+                    f"calibration void: the camera changed while it ran ({self._mismatch}); "
+                    "start the world model again with the camera as it was calibrated"
+                )
+            if (message.width, message.height) != (width, height):
+                return self._not_ready(self._void or self._mismatch)
         stamp_s = seconds(newest.header.stamp)
         try:
             self._live.observe(
                 [seconds(message.header.stamp) for message in messages],
                 [to_rgb(message) for message in messages],
             )
+            if why := self._why_untrusted():
+                return self._not_ready(why)
             judgement = self._live.judge(self._command_history())
         except (BadImage, NotReady) as error:
             return self._not_ready(str(error))
-        value = judgement.uncertainty
-        if not judgement.retraced and 0 <= stamp_s - self._last_uncertainty[0] <= CARRY_OVER_S:
-            value = self._last_uncertainty[1]
-        else:
-            self._last_uncertainty = (stamp_s, value)
+        value = self._carry_over(stamp_s, judgement.retraced, judgement.uncertainty)
+        if self._factor is not None:
+            scales = self._card.scales
+            self._factor.see_image(
+                stamp_s,
+                max(
+                    value / scales.live_uncertainty, judgement.unfamiliarity / scales.unfamiliarity
+                ),
+            )
         heartbeat = self._not_ready("")
         heartbeat.header = newest.header
-        heartbeat.ready = True
+        heartbeat.ready = self._was_ready = True
         heartbeat.uncertainty = value
         heartbeat.disagreement = judgement.disagreement
         heartbeat.entropy = judgement.entropy
+        heartbeat.product = judgement.disagreement * judgement.entropy
+        heartbeat.sum = judgement.disagreement + judgement.entropy
+        heartbeat.took_part = _bits(judgement.took_part)
         heartbeat.familiarity_error = judgement.unfamiliarity
         heartbeat.latency_s = self.get_clock().now().nanoseconds * 1e-9 - stamp_s
         return heartbeat
 
+    def _conditions(self, **asked: int) -> Conditions:
+        """What is running now. asked: how many candidates, and their horizon."""
+        assert self._factor is not None
+        return replace(
+            self._factor.calibration.conditions,
+            checkpoint=self._card.sha256,
+            camera=self._camera,
+            image_width=self._values["image_width"],
+            image_height=self._values["image_height"],
+            resolution=self._card.config.tokenizer.resolution,
+            k=K,
+            action_space=self._card.action_space.signature,
+            **asked,
+        )
+
+    def _why_untrusted(self, **asked: int) -> str:
+        """Why there is no threshold, for a request if it is given; empty if there is one."""
+        if self._void or self._mismatch or self._factor is None:
+            return self._void or self._mismatch
+        return why_void(self._factor.calibration, self._conditions(**asked)) if asked else ""
+
+    def _threshold(self, scale: float, why_untrusted: str) -> float:
+        if why_untrusted or self._factor is None:
+            return float("nan")
+        return scale * self._factor.value
+
     def _not_ready(self, why: str) -> Uncertainty:
-        unknown = float("nan")
+        unknown, untrusted = float("nan"), self._why_untrusted()
         return Uncertainty(
             ready=False,
             uncertainty=unknown,
             disagreement=unknown,
             entropy=unknown,
+            product=unknown,
+            sum=unknown,
             familiarity_error=unknown,
-            threshold=self._card.thresholds.live_uncertainty,
-            familiarity_threshold=self._card.thresholds.unfamiliarity,
+            threshold=self._threshold(self._card.scales.live_uncertainty, untrusted),
+            familiarity_threshold=self._threshold(self._card.scales.unfamiliarity, untrusted),
             checkpoint=self._card.sha256,
             message=why,
         )
@@ -227,7 +329,7 @@ class WorldModelNode(Node):
 
     def predict(self, request: Predict.Request, response: Predict.Response) -> Predict.Response:
         """Answer a request, whatever happens."""
-        response.threshold = self._card.thresholds.candidate_uncertainty
+        response.threshold = float("nan")
         response.checkpoint = self._card.sha256
         try:
             self._imagine(request, response)
@@ -244,9 +346,17 @@ class WorldModelNode(Node):
         candidates = request.candidate_set.candidates
         actions = self._actions(candidates)
         imagined = self._live.predict(
-            seconds(candidates[0].header.stamp), actions, self._command_history()
+            seconds(candidates[0].header.stamp),
+            actions,
+            self._command_history(),
+            request.every_step,
         )
-        response.predictions = self._predictions(candidates, imagined)
+        count, horizon = actions.shape[:2]
+        response.message = self._why_untrusted(candidates=count, horizon=horizon)
+        response.threshold = self._threshold(
+            self._card.scales.candidate_uncertainty, response.message
+        )
+        response.predictions = self._predictions(candidates, imagined, response.threshold)
         if request.return_frames or self._mosaic.get_subscription_count():
             self._show(response.predictions, imagined, request.return_frames)
         response.success = True
@@ -272,22 +382,23 @@ class WorldModelNode(Node):
         return np.stack([to_actions(candidate, space, frame) for candidate in candidates])
 
     def _predictions(
-        self, candidates: list[ActionSequence], imagined: Imagined
+        self, candidates: list[ActionSequence], imagined: Imagined, threshold: float
     ) -> list[Prediction]:
-        retracing, distance = imagined.retracing, imagined.goal_distance
-        threshold = self._card.thresholds.candidate_uncertainty
+        steps, distance = imagined.steps, imagined.goal_distance
         predictions = []
         for row, candidate in enumerate(candidates):
-            uncertainty = float(retracing.uncertainty[row])
+            uncertainty = float(imagined.retracing.uncertainty[row])
             predictions.append(
                 Prediction(
                     candidate_id=candidate.id,
                     uncertainty=uncertainty,
-                    disagreement=retracing.disagreement[row].tolist(),
-                    entropy=retracing.entropy[row].tolist(),
+                    disagreement=steps.disagreement[row].tolist(),
+                    entropy=steps.entropy[row].tolist(),
+                    product=steps.product[row].tolist(),
+                    sum=steps.sum[row].tolist(),
+                    took_part=[_bits(used) for used in steps.took_part[row].numpy()],
                     goal_distance=[] if distance is None else distance[row].tolist(),
-                    retracing_steps=retracing.steps(row),
-                    trusted=uncertainty <= threshold,
+                    trusted=0 < uncertainty <= threshold,
                 )
             )
         return predictions
@@ -309,11 +420,16 @@ class WorldModelNode(Node):
             level=DiagnosticStatus.OK if ready else DiagnosticStatus.ERROR,
             message=self._why_not_ready or "ready",
             hardware_id=self._card.sha256[:12],
-            values=[KeyValue(key="uncertainty", value=f"{self._last_uncertainty[1]:.5f}")],
+            values=[KeyValue(key="uncertainty", value=f"{self._carry_over.value:.5f}")],
         )
         report = DiagnosticArray(status=[status])
         report.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(report)
+
+
+def _bits(took_part: np.ndarray) -> int:
+    """(len(K),) bool as a number: bit k-1 is set if that k took part."""
+    return sum(1 << (k - 1) for k, used in zip(K, took_part, strict=True) if used)
 
 
 class Predictor:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from whale_ros.actions.space import POSITION
+from whale_ros.gate.confidence import MAX_UNCERTAINTY
 
 
 @dataclass(frozen=True)
@@ -30,19 +31,26 @@ def choose(
     names: Sequence[str],
     uncertainty: np.ndarray,
     threshold: float,
+    judged: Sequence[np.ndarray],
     goal_distance: np.ndarray,
     deviation: np.ndarray,
     policy_weight: float,
     obstacles: Sequence[str | None],
 ) -> Choice:
-    """All arrays are (K,). obstacles: why a candidate is out whatever its score, or None.
+    """Arrays are (K,). obstacles: why a candidate is out whatever its score, or None.
 
-    An uncertainty of zero, like one that is not finite, cannot be: it counts as maximal.
+    judged: of each candidate the actions (n, 7) up to the imagined frame that was judged.
+    An uncertainty that cannot be counts as maximal: of zero, not finite, more than there is, or
+    the very same for candidates of which different actions were judged.
     """
     scores = goal_distance + policy_weight * deviation
     verdicts = []
     for k in range(len(names)):
-        why = obstacles[k] or _why_rejected(uncertainty[k], threshold, scores[k])
+        why = (
+            obstacles[k]
+            or _why_rejected(uncertainty[k], threshold, scores[k])
+            or _why_constant(k, names, uncertainty, judged)
+        )
         verdicts.append(f"rejected: {why}" if why else "passed")
     passed = [k for k, verdict in enumerate(verdicts) if verdict == "passed"]
     if not passed:
@@ -79,10 +87,23 @@ def why_leaves(
 def _why_rejected(uncertainty: float, threshold: float, score: float) -> str | None:
     if not (np.isfinite(threshold) and threshold > 0):
         return f"the uncertainty threshold is {threshold:g}: not calibrated"
-    if not (np.isfinite(uncertainty) and uncertainty > 0):
-        return f"uncertainty {uncertainty:g} is impossible"
+    if not 0 < uncertainty <= MAX_UNCERTAINTY:
+        return f"uncertainty {uncertainty:g} is impossible and counts as maximal"
     if uncertainty > threshold:
         return f"uncertainty {uncertainty:.4g} is above {threshold:.4g}"
     if not np.isfinite(score):
         return f"the score is {score:g}"
+    return None
+
+
+def _why_constant(
+    k: int, names: Sequence[str], uncertainty: np.ndarray, judged: Sequence[np.ndarray]
+) -> str | None:
+    for other, name in enumerate(names):
+        same = uncertainty[other] == uncertainty[k]
+        if same and not np.array_equal(judged[other], judged[k]):
+            return (
+                f"uncertainty {uncertainty[k]:g} is exactly that of {name!r}, whose actions "
+                "differ, and counts as maximal"
+            )
     return None
