@@ -125,6 +125,32 @@ def test_evaluating_behavior_compares_checkpoints_and_says_what_z_tells(run, dat
     assert {path.name for path in pictures.iterdir()} == {"z_0.png", "z_1.png"}
 
 
+def test_calibrating_writes_thresholds_and_too_few_episodes_leave_the_gate_closed(
+    run, data, tmp_path
+):
+    from whale_ros.data.episodes import manifest_hash
+    from whale_ros.imagination.calibration import load_calibration
+    from whale_ros.world_model.checkpoint import read_card
+
+    file = tmp_path / "calibration.json"
+    command = ("calibrate", data, "--checkpoint", run / "checkpoint", "--output", file,
+               "--split", "validation", "--test-split", "held_out_behaviors",
+               "--candidates", 2, "--camera", "wrist", "--image-size", 320, 240)  # fmt: skip
+    assert "the gate stays closed" in succeed(*command)
+    calibration = load_calibration(file)
+    conditions = calibration.conditions
+    assert conditions.checkpoint == read_card(run / "checkpoint").sha256
+    assert (conditions.camera, conditions.candidates, conditions.horizon) == ("wrist", 2, 8)
+    assert (conditions.image_width, conditions.image_height) == (320, 240)
+    assert calibration.data_sha256 == manifest_hash(data)
+    assert len(calibration.pooled) == 2 and calibration.factor() == float("inf")
+
+    report = json.loads(succeed(*command, "--alpha", 0.5, "--json"))
+    assert report["factor"] == pytest.approx(max(calibration.pooled), abs=1e-4)
+    assert report["one_factor_for_all_tasks"]["all"]["episodes"] == 2
+    assert_refused(whale(*command, "--alpha", 2), "alpha", "between 0 and 1")
+
+
 def test_a_checkpoint_is_not_averaged_with_itself(run, data):
     twice = ("--checkpoint", run / "checkpoint") * 2
     assert_refused(whale("evaluate", "behavior", data, *twice), "are the same")

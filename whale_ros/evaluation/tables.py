@@ -86,6 +86,37 @@ def behavior_table(report: dict) -> str:
     return "\n".join(lines)
 
 
+def calibration_table(report: dict) -> str:
+    nominal = f"{report['episodes']} nominal episodes, alpha {report['alpha']:g}"
+    if report["factor"] is None:
+        return f"{nominal}: too few, or too few that could be judged; the gate stays closed"
+    lines = [f"{nominal}: every threshold is {report['factor']:.3f} times its scale, for all tasks"]
+    percent = f"{100 * report['confidence']:g} %"
+    for title, way in (
+        ("one factor for all tasks", "one_factor_for_all_tasks"),
+        ("a factor for each task", "a_factor_for_each_task"),
+    ):
+        lines += ["", _row(title, ["factor", "episodes", "without alarm", "alarms an hour"])]
+        for group, row in report[way].items():
+            without = f"{100 * row['share']:.1f} ({100 * row['from']:.1f}..{100 * row['to']:.1f}) %"
+            texts = [_text(row["factor"], 3), str(row["episodes"]), without]
+            lines.append(_row(f"  {group}", [*texts, _text(row["alarms_per_hour"], 1)]))
+    wrong = report["passed_although_wrong"]
+    bad, failed = wrong["predictions"], wrong["episodes"]
+    lines += [
+        f"(without alarm: promised {100 * report['nominal_coverage']:g} %, the {percent} interval)",
+        "",
+        f"predictions off by more than {wrong['bad_if_feature_distance_over']:g} in features: "
+        f"{bad['bad']} of {bad['of']}, {bad['passed']} of them passed; of "
+        f"{bad['episodes_with_a_bad_one']} episodes with one, in "
+        f"{bad['episodes_in_which_one_passed']} one passed (at most {_text(bad['at_most'], 3)})",
+        f"failed episodes of {', '.join(wrong['failed_episodes_of'])}: {failed['failed']}, "
+        f"{failed['passed']} passed without an alarm (at most {_text(failed['at_most'], 3)})",
+        f"(at most: {percent} upper bounds)",
+    ]
+    return "\n".join(lines)
+
+
 def _data(data: dict) -> str:
     known = "that" if data["is_that_of_the_checkpoints"] else "NOT that"
     return f"data set {data['manifest_sha256'][:12]}, {known} of the checkpoint's training"

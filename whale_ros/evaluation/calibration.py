@@ -1,0 +1,272 @@
+"""Scores of nominal episodes, from which a calibration is made, and what it is worth on others.
+
+The gate closes if one uncertainty of an episode is over its threshold. So the unit is the episode,
+and its score the largest uncertainty that it came to, in units of the scales of the checkpoint:
+of what the planner chose, of the present with every image, and how unfamiliar the images were.
+
+At a decision the planner's own code proposes candidates around the actions that were really taken,
+and chooses; the goal is the episode's last frame. What counts is the uncertainty of the one that
+it chooses when no threshold is in its way: the best of many is no random one, so calibrating comes
+after choosing. The gate may do better than that, by taking the next best.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.stats import binomtest
+from torch import Tensor
+from tqdm import tqdm
+
+from whale_ros.evaluation.rounding import rounded
+from whale_ros.gate.confidence import MAX_UNCERTAINTY
+from whale_ros.imagination.calibration import Calibration
+from whale_ros.imagination.live import HISTORY, MAX_HORIZON, CarryOver, imagine_after
+from whale_ros.imagination.retracing import feature_distance, judge
+from whale_ros.planning.proposals import deviation, propose
+from whale_ros.planning.screening import choose
+from whale_ros.training.dataset import EpisodeSet
+from whale_ros.world_model.checkpoint import Scales
+from whale_ros.world_model.frames import to_float
+from whale_ros.world_model.whale_st import WhaleST
+
+SETTLED, POLICY_WEIGHT = 4, 0.3  # actions while the planner thinks, as in config/planner.yaml
+# A planner decides every 4 actions and an image comes with every half; neighbours are much alike.
+DECISION_EVERY, IMAGE_EVERY = 6, 3
+BAD_FEATURE_DISTANCE = 0.5  # as in `whale evaluate uncertainty`
+PURPOSEFUL = ("expert", "slow", "hesitating")  # behaviours that mean to finish the task
+CONFIDENCE = 0.95
+
+
+@dataclass
+class EpisodeScores:
+    """Of E episodes with D decisions and I judged images, in units of the scales."""
+
+    candidate: np.ndarray  # (E, D) of what was chosen; infinite where nothing could be
+    live: np.ndarray  # (E, I) infinite where a gripper switch forbade it for too long
+    unfamiliarity: np.ndarray  # (E, I)
+    executed: np.ndarray  # (E, D) of the actions that were really taken
+    error: np.ndarray  # (E, D) how far their imagined end is from the real one, in features
+    task: np.ndarray  # (E,) str
+    behavior: np.ndarray  # (E,) str
+    failed: np.ndarray  # (E,) bool: it never came to success
+    episode_s: float
+
+    @property
+    def image(self) -> np.ndarray:
+        """(E, I) the larger one of what the gate sees with an image."""
+        return np.maximum(self.live, self.unfamiliarity)
+
+    @property
+    def score(self) -> np.ndarray:
+        """(E,)"""
+        return np.concatenate([self.candidate, self.image], axis=1).max(axis=1)
+
+    def by_task(self) -> dict[str, tuple[float, ...]]:
+        """Sorted scores, as a calibration keeps them."""
+        return {
+            str(task): tuple(sorted(self.score[self.task == task].tolist()))
+            for task in np.unique(self.task)
+        }
+
+
+def score_episodes(
+    model: WhaleST, scales: Scales, data: EpisodeSet, candidates: int, seed: int = 0
+) -> EpisodeScores:
+    """Judge every episode as a running planner and gate would; shows its progress.
+
+    Raises ValueError if the episodes are too short for a decision.
+    """
+    steps = data.actions.shape[1]
+    if steps < HISTORY - 1 + MAX_HORIZON:
+        raise ValueError(
+            f"the episodes have {steps} actions, calibration needs at least "
+            f"{HISTORY - 1 + MAX_HORIZON}"
+        )
+    columns: dict[str, list[np.ndarray]] = {
+        name: [] for name in ("candidate", "executed", "error", "live", "unfamiliarity")
+    }
+    for episode in tqdm(range(len(data)), f"judging {data.infos[0].split}", unit="episode"):
+        frames = to_float(data.frames[episode].to(model.device))
+        with torch.inference_mode():
+            codes = model.encode(frames)
+        actions = data.actions[episode].to(model.device)
+        rng = np.random.default_rng([seed, episode])
+        decided = _decisions(model, codes, actions, candidates, rng)
+        present = _present(model, frames, codes, actions)
+        columns["candidate"].append(decided[0] / scales.candidate_uncertainty)
+        columns["executed"].append(decided[1] / scales.candidate_uncertainty)
+        columns["error"].append(decided[2])
+        columns["live"].append(present[0] / scales.live_uncertainty)
+        columns["unfamiliarity"].append(present[1] / scales.unfamiliarity)
+    return EpisodeScores(
+        **{name: np.stack(values) for name, values in columns.items()},
+        task=np.array([info.task for info in data.infos]),
+        behavior=np.array([info.behavior for info in data.infos]),
+        failed=~data.success.any(dim=1).numpy(),
+        episode_s=steps * model.action_space.step_s,
+    )
+
+
+@torch.inference_mode()
+def _decisions(
+    model: WhaleST, codes: Tensor, actions: Tensor, count: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(D,) uncertainties of what is chosen and of what was executed, and the error of that."""
+    times = range(HISTORY - 1, len(actions) - MAX_HORIZON + 1, DECISION_EVERY)
+    taken, space = actions.cpu().numpy(), model.action_space
+    proposed = [
+        np.stack(
+            list(
+                propose(
+                    taken[time : time + SETTLED], [taken[time + SETTLED :]], count, MAX_HORIZON,
+                    space, rng,
+                ).values()
+            )
+        )
+        for time in times
+    ]  # fmt: skip
+    candidates = torch.from_numpy(np.concatenate(proposed)).to(actions)
+    rollout = imagine_after(model, *_observed(codes, actions, times), candidates)
+    retracing = judge(model, rollout)
+    by_decision = (len(times), count)
+    uncertainty = retracing.uncertainty.unflatten(0, by_decision).numpy()
+    frames = torch.arange(1, MAX_HORIZON + 1)
+    judged = torch.where(retracing.took_part.any(dim=2), frames, 0).amax(dim=1)
+    judged_by = judged.unflatten(0, by_decision).tolist()
+    goal = feature_distance(rollout.features[:, -1], model.features(codes[-1]))
+    distance = goal.unflatten(0, by_decision).cpu().numpy()
+    real = model.features(codes[[time + MAX_HORIZON for time in times]])
+    executed = rollout.features[::count, -1]  # the policy's actions come first
+    chosen = []
+    for row, candidate_actions in enumerate(proposed):
+        choice = choose(
+            [str(k) for k in range(count)],
+            uncertainty[row],
+            MAX_UNCERTAINTY,
+            [a[:n] for a, n in zip(candidate_actions, judged_by[row], strict=True)],
+            distance[row],
+            deviation(candidate_actions, candidate_actions[0], MAX_HORIZON - SETTLED, space),
+            POLICY_WEIGHT,
+            [None] * count,
+        )
+        chosen.append(np.inf if choice.index is None else uncertainty[row, choice.index])
+    own = np.nan_to_num(uncertainty[:, 0], nan=np.inf)
+    return np.array(chosen), own, feature_distance(executed, real).cpu().numpy()
+
+
+def _present(
+    model: WhaleST, frames: Tensor, codes: Tensor, actions: Tensor
+) -> tuple[np.ndarray, np.ndarray]:
+    """(I,) uncertainties of the present and unfamiliarity, with every IMAGE_EVERY-th image."""
+    times = range(HISTORY - 1, len(actions), IMAGE_EVERY)
+    present = torch.stack([actions[time : time + 1] for time in times])
+    with torch.inference_mode():
+        retracing = judge(model, imagine_after(model, *_observed(codes, actions, times), present))
+        unfamiliarity = model.familiarity(frames[list(times)]).cpu().numpy()
+    carry_over, step_s = CarryOver(), model.action_space.step_s
+    retraced = retracing.took_part.any(dim=2)[:, 0].tolist()
+    values = [
+        carry_over(time * step_s, *judged)
+        for time, *judged in zip(times, retraced, retracing.uncertainty.tolist(), strict=True)
+    ]
+    # Before the first image that can be judged the gate has not opened yet.
+    first = retraced.index(True) if any(retraced) else 0
+    live = np.nan_to_num(values, nan=np.inf)
+    live[:first] = 0
+    return live, unfamiliarity
+
+
+def _observed(codes: Tensor, actions: Tensor, times: range) -> tuple[Tensor, Tensor]:
+    """Codes (B, HISTORY, N, C) that end with the frames at `times`, and the actions between."""
+    past = torch.stack([codes[time - HISTORY + 1 : time + 1] for time in times])
+    return past, torch.stack([actions[time - HISTORY + 1 : time] for time in times])
+
+
+def realised(calibration: Calibration, test: EpisodeScores) -> dict:
+    """What the thresholds do on episodes that did not make them.
+
+    Intervals are of Clopper and Pearson: exact, over episodes, two-sided at CONFIDENCE; upper
+    bounds are one-sided.
+    """
+    tasks = sorted(calibration.scores)
+    pooled = np.full(len(test.score), calibration.factor())
+    own = np.array([calibration.factor(str(task)) for task in test.task])
+    of_all = np.full(len(test.score), True)
+    return {
+        "nominal_coverage": 1 - calibration.alpha,
+        "confidence": CONFIDENCE,
+        "one_factor_for_all_tasks": {
+            "all": _coverage(test, pooled, of_all),
+            **{task: _coverage(test, pooled, test.task == task) for task in tasks},
+        },
+        "a_factor_for_each_task": {
+            "all": _coverage(test, own, of_all),
+            **{task: _coverage(test, own, test.task == task) for task in tasks},
+        },
+        "passed_although_wrong": {
+            "bad_if_feature_distance_over": BAD_FEATURE_DISTANCE,
+            "predictions": _passed_predictions(test, pooled),
+            "failed_episodes_of": list(PURPOSEFUL),
+            "episodes": _passed_failures(test, pooled),
+        },
+    }
+
+
+def _coverage(test: EpisodeScores, factor: np.ndarray, rows: np.ndarray) -> dict:
+    limit = factor[rows, None]
+    over = np.concatenate([test.candidate[rows] > limit, test.image[rows] > limit], axis=1)
+    image = test.image[rows] > limit
+    begins = image & ~np.pad(image, ((0, 0), (1, 0)))[:, :-1]
+    alarms = int(begins.sum() + (test.candidate[rows] > limit).sum())
+    held, count = int((~over.any(axis=1)).sum()), len(over)
+    return {
+        "factor": rounded(float(factor[rows][0]), 4) if len(set(factor[rows])) == 1 else None,
+        "episodes": count,
+        "without_alarm": held,
+        **_share(held, count),
+        "alarms_per_hour": round(alarms / (count * test.episode_s / 3600), 1),
+        "alarms_per_episode": round(alarms / count, 4),
+    }
+
+
+def _passed_predictions(test: EpisodeScores, factor: np.ndarray) -> dict:
+    """Of predictions that were bad, and of the episodes that they are of."""
+    bad = test.error > BAD_FEATURE_DISTANCE
+    passed = bad & (test.executed <= factor[:, None])
+    episodes = bad.any(axis=1)
+    return {
+        "bad": int(bad.sum()),
+        "of": int(bad.size),
+        "passed": int(passed.sum()),
+        "share": _ratio(int(passed.sum()), int(bad.sum())),
+        # Windows of an episode are no independent trials: the bound is over episodes.
+        "episodes_with_a_bad_one": int(episodes.sum()),
+        "episodes_in_which_one_passed": int(passed.any(axis=1).sum()),
+        **_upper(int(passed.any(axis=1).sum()), int(episodes.sum())),
+    }
+
+
+def _passed_failures(test: EpisodeScores, factor: np.ndarray) -> dict:
+    failed = test.failed & np.isin(test.behavior, PURPOSEFUL)
+    passed = int((failed & (test.score <= factor)).sum())
+    return {"failed": int(failed.sum()), "passed": passed, **_upper(passed, int(failed.sum()))}
+
+
+def _share(hits: int, count: int) -> dict:
+    low, high = binomtest(hits, count).proportion_ci(CONFIDENCE, "exact")
+    return {"share": round(hits / count, 4), "from": round(low, 4), "to": round(high, 4)}
+
+
+def _upper(hits: int, count: int) -> dict:
+    """The share, and what it is at most; None without a trial."""
+    if not count:
+        return {"share_of_episodes": None, "at_most": None}
+    _, high = binomtest(hits, count, alternative="less").proportion_ci(CONFIDENCE, "exact")
+    return {"share_of_episodes": round(hits / count, 4), "at_most": round(high, 4)}
+
+
+def _ratio(hits: int, count: int) -> float | None:
+    return round(hits / count, 4) if count else None
