@@ -29,7 +29,8 @@ DISTURBANCES = (("intruder", 0.08), ("shift", 0.25))
 MOVING_S = 0.4  # before it happens
 EPISODE_S = 14.0  # the longest
 AFTER_HARM_S = 2.0
-HELD_S = 5.0  # a gate that has held for so long has stopped the episode
+START_S = 8.0  # within this time of the reset the arm moves, or the gate has stopped the episode
+HELD_S = 4.0  # a gate that has held for so long has stopped it too
 BAR = "{desc}: {n_fmt}/{total_fmt} episodes, {elapsed}{postfix}"
 
 
@@ -42,40 +43,53 @@ def main() -> None:
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
     isolate()
-    began = time.monotonic()
-    logs = options.output / "logs"
+    logs, began = options.output / "logs", time.monotonic()
+    episodes: list[GatedEpisode] = []
+    failure = ""
     try:
         with running_nodes(logs) as processes:
-            episodes = play(processes, options.episodes)
+            for episode in play(processes, options.episodes):
+                episodes.append(episode)
     except (RunFailed, ServiceRefused) as error:
-        sys.exit(f"gate_study: {error}; what the nodes printed is in {logs}")
+        failure = f"{error}; what the nodes printed is in {logs}"
     except KeyboardInterrupt:
-        sys.exit("gate_study: interrupted")
-    summary = summarise(episodes, HARMFUL_N) | {
-        "first_seed": FIRST_SEED,
-        "amounts": dict(DISTURBANCES),
-        "seconds": round(time.monotonic() - began, 1),
-        "hardware": hardware(),
-    }
-    (options.output / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
-    (options.output / "table.txt").write_text(table(summary) + "\n")
-    draw(summary, options.output / "outcomes.png")
-    print(table(summary))
-    print(f"\nsummary.json, table.txt and outcomes.png are in {options.output}/")
+        failure = "interrupted"
+    if episodes:  # also those before a failure took minutes of real time
+        write(episodes, options.output, time.monotonic() - began)
+    if failure:
+        sys.exit(f"gate_study: {failure}")
 
 
-def play(processes: list[subprocess.Popen], count: int) -> list[GatedEpisode]:
+def play(processes: list[subprocess.Popen], count: int) -> Iterator[GatedEpisode]:
     """Play `count` episodes of each cell. Raises RunFailed, ServiceRefused."""
     rclpy.init()
     operator = Operator()
     wait = Wait(operator, processes)
     try:
         wait.for_the_nodes()
-        progress = tqdm(list(_plan(count)), "gate study", unit="episode", bar_format=BAR)
-        return [_play_one(operator, wait, progress, *what) for what in progress]
+        progress = tqdm(
+            list(_plan(count)), "gate study", unit="episode", mininterval=0.5, bar_format=BAR
+        )
+        for what in progress:
+            yield _play_one(operator, wait, progress, *what)
     finally:
         operator.destroy_node()
         rclpy.try_shutdown()
+
+
+def write(episodes: list[GatedEpisode], output: Path, seconds: float) -> None:
+    """summary.json, the table and the picture."""
+    summary = summarise(episodes, HARMFUL_N) | {
+        "first_seed": FIRST_SEED,
+        "amounts": dict(DISTURBANCES),
+        "seconds": round(seconds, 1),
+        "hardware": hardware(),
+    }
+    (output / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
+    (output / "table.txt").write_text(table(summary) + "\n")
+    draw(summary, output / "outcomes.png")
+    print(table(summary))
+    print(f"\nsummary.json, table.txt and outcomes.png are in {output}/")
 
 
 def _plan(count: int) -> Iterator[tuple[str, tuple[str, float], str, int]]:
@@ -101,6 +115,7 @@ def _play_one(
     kind, amount = disturbance
     operator.degrade("none", 0.0, wait)
     operator.reset_task(task, seed, wait, MODES[gate])
+    wait(lambda: operator.moving_for() > 0, START_S)
     began = time.monotonic()
     end, held_s, looked, happened = began + EPISODE_S, 0.0, began, False
     while time.monotonic() < end and not operator.success and operator.held_for() < HELD_S:
