@@ -177,7 +177,7 @@ def test_one_good_moment_does_not_end_a_hold(rig):
         ({"uncertainty": 0.0}, "uncertainty"),
         ({"uncertainty": -1.0}, "uncertainty"),
         ({"uncertainty": 0.51}, "uncertainty"),
-        ({"uncertainty": 3.01, "threshold": 5.0}, "uncertainty"),
+        ({"uncertainty": 1.51, "threshold": 5.0}, "uncertainty"),
         ({"threshold": 0.0}, "uncertainty"),
         ({"threshold": math.nan}, "uncertainty"),
         ({"threshold": math.inf}, "uncertainty"),

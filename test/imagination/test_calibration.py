@@ -204,3 +204,13 @@ def test_the_shipped_calibration_is_for_what_is_launched_in_simulation():
     assert why_void(calibration, running) == ""
     assert planner["horizon"] == MAX_HORIZON
     assert math.isfinite(calibration.factor())
+
+
+def test_planner_and_gate_know_the_largest_uncertainty_that_there_can_be():
+    import torch
+
+    from whale_ros.gate.confidence import MAX_UNCERTAINTY
+    from whale_ros.imagination.retracing import combine
+
+    largest = combine(torch.full((1, 8), 2.0), torch.ones(1, 8))
+    assert float(largest.max()) == MAX_UNCERTAINTY

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from whale_ros.gate.confidence import MAX_UNCERTAINTY
 from whale_ros.planning.commitment import stand_still
 from whale_ros.planning.screening import choose, why_leaves
 
@@ -54,7 +55,7 @@ def test_a_candidate_of_uncertainty_just_above_the_threshold_is_rejected_in_word
     assert pick(uncertainty=(0.05, 0.1001, 0.06), judged=DIFFERENT).index == 0
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 0.0, -0.1, 3.001])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 0.0, -0.1, 1.501])
 def test_an_uncertainty_that_cannot_be_is_never_trusted_whatever_the_threshold(value):
     choice = pick(uncertainty=(0.05, value, 0.05), threshold=10.0)
     assert choice.index == 0
@@ -101,7 +102,7 @@ def test_whatever_the_numbers_only_a_trusted_candidate_is_chosen(uncertainty, go
         assert choice.verdicts[0] in choice.reason
     else:
         assert 0 < uncertainty[choice.index] <= threshold < np.inf
-        assert uncertainty[choice.index] <= 3
+        assert uncertainty[choice.index] <= MAX_UNCERTAINTY
         assert uncertainty.count(uncertainty[choice.index]) == 1
         assert np.isfinite(goal[choice.index])
         assert choice.verdicts.count("chosen") == 1

@@ -1,4 +1,4 @@
-"""Units of the uncertainties: what most windows of nominal held-out episodes stay under.
+"""Units of the uncertainties: what most nominal held-out episodes stay under.
 
 They make the three comparable; how many times its scale a threshold is tells the calibration.
 """
@@ -15,25 +15,29 @@ from whale_ros.training.dataset import EpisodeSet
 from whale_ros.world_model.checkpoint import Scales
 from whale_ros.world_model.whale_st import WhaleST
 
-CANDIDATE_QUANTILE = 0.95
-LIVE_QUANTILE = 0.999  # looked at ten times a second, so false alarms must be rarer
-UNFAMILIARITY_MARGIN = 1.1
+QUANTILE = 0.9
 
 
 def measure_scales(model: WhaleST, data: EpisodeSet) -> Scales:
     """From the uncertainties of a split that the model was not trained on.
 
+    Of what an episode comes to at most, the same share of episodes is over each of the scales. So
+    none of the three numbers, which are multiplied by one factor, has more room than the others.
     Raises ValueError if none of its windows can be judged.
     """
-    candidate, live, unfamiliarity = [], [], []
+    candidate, live, unfamiliarity = (torch.full((len(data),), -torch.inf) for _ in range(3))
     for window in held_out_windows(data, HISTORY, MAX_HORIZON, model.device):
-        candidate.append(candidate_uncertainty(model, window))
-        live.append(live_uncertainty(model, window))
-        unfamiliarity.append(model.familiarity(window.future_frames).flatten())
+        for worst, values in (
+            (candidate, candidate_uncertainty(model, window)),
+            (live, live_uncertainty(model, window)),
+            (unfamiliarity, model.familiarity(window.future_frames).amax(dim=1).cpu()),
+        ):
+            judged = values.nan_to_num(nan=-torch.inf)
+            worst.scatter_reduce_(0, window.episodes, judged, "amax")
     return Scales(
-        live_uncertainty=_quantile(live, LIVE_QUANTILE),
-        candidate_uncertainty=_quantile(candidate, CANDIDATE_QUANTILE),
-        unfamiliarity=UNFAMILIARITY_MARGIN * _quantile(unfamiliarity, LIVE_QUANTILE),
+        live_uncertainty=_quantile(live),
+        candidate_uncertainty=_quantile(candidate),
+        unfamiliarity=_quantile(unfamiliarity),
     )
 
 
@@ -54,9 +58,8 @@ def _uncertainty(model: WhaleST, window: Window, actions: Tensor) -> Tensor:
     return judge(model, rollout).uncertainty
 
 
-def _quantile(values: list[Tensor], share: float) -> float:
-    together = torch.cat(values)
-    judged = together[~together.isnan()]
+def _quantile(worst: Tensor) -> float:
+    judged = worst[worst.isfinite()]
     if not len(judged):
         raise ValueError("no window of the held-out episodes is free of gripper switches")
-    return float(torch.quantile(judged, share))
+    return float(torch.quantile(judged, QUANTILE))

@@ -13,8 +13,8 @@ from whale_ros.gate.watchdogs import Watchdog
 
 IDENTICAL_LIMIT = 5  # bit-identical uncertainties of a moving scene: the model or camera is frozen
 MOVED_M = 0.001
-# Root mean square distance of features in -1 .. 1, and an entropy in shares of its maximum.
-MAX_UNCERTAINTY = 2.0 + 1.0
+# A quarter of the distance of features in -1 .. 1, and an entropy in shares of its maximum.
+MAX_UNCERTAINTY = 0.25 * 2.0 + 1.0
 
 
 @dataclass(frozen=True)
