@@ -1,0 +1,1 @@
+"""Improve a policy from recorded episodes alone, by what a world model imagines (MOPO)."""
