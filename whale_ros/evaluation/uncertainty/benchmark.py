@@ -21,7 +21,7 @@ from whale_ros.evaluation.uncertainty.summary import DEPTHS, MAIN_ERROR
 from whale_ros.evaluation.uncertainty.trials import NOMINAL, Trials
 from whale_ros.evaluation.windows import Window, held_out_windows, windows_at
 from whale_ros.imagination.live import HISTORY, MAX_HORIZON
-from whale_ros.imagination.retracing import judge
+from whale_ros.imagination.retracing import K, judge
 from whale_ros.training.dataset import EpisodeSet
 
 SPOILED_EPISODES = 30  # of the nominal ones, whose pictures are spoiled
@@ -71,6 +71,19 @@ def measure_choices(scores: Scores, errors: Errors, validation: EpisodeSet) -> d
             for depth in DEPTHS
         }
         for name, score in trials.scores.items()
+    }
+
+
+def measure_disagreements(scores: Scores, data: EpisodeSet) -> dict[str, dict[str, float]]:
+    """Mean distance in features between a frame and its retracing, for each k and some depths."""
+    told = [
+        scores.retraced(scores.imagine(window)).disagreements
+        for window in tqdm(list(_windows(data)), "disagreements", unit="batch")
+    ]
+    mean = torch.cat(told).nanmean(0)
+    return {
+        str(k): {f"{depth} steps": float(mean[depth - 1, column]) for depth in DEPTHS}
+        for column, k in enumerate(K)
     }
 
 

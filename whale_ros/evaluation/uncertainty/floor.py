@@ -55,6 +55,23 @@ def measure_floor(model: WhaleST, episodes: int) -> dict:
     return {str(k): _summary(model, np.stack(ends[k]), torch.stack(pictures[k])) for k in K}
 
 
+def above_floor(disagreements: dict[str, dict], floor: dict[str, dict]) -> dict[str, dict]:
+    """For each k: a world model's mean disagreements in features, and by how much they exceed it.
+
+    disagreements: for each k, of frames by name; floor: of `measure_floor`.
+    """
+    return {
+        k: {
+            **{name: rounded(value, 4) for name, value in frames.items()},
+            **{
+                f"{name}, above": rounded(value - floor[k]["features_mean"], 4)
+                for name, value in frames.items()
+            },
+        }
+        for k, frames in disagreements.items()
+    }
+
+
 def _retrace(arm: SimArm, acting: Behavior, space: ActionSpace) -> dict:
     """For each k: how far hand and object (2,) end apart [cm], and both pictures (2, S, S, 3).
 

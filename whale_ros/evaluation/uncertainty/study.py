@@ -13,9 +13,14 @@ from whale_ros.evaluation.lpips import load_lpips
 from whale_ros.evaluation.position_probe import train_position_probe
 from whale_ros.evaluation.provenance import describe_data, must_differ_in_seed_only
 from whale_ros.evaluation.rounding import rounded
-from whale_ros.evaluation.uncertainty.benchmark import measure_choices, measure_costs, run
+from whale_ros.evaluation.uncertainty.benchmark import (
+    measure_choices,
+    measure_costs,
+    measure_disagreements,
+    run,
+)
 from whale_ros.evaluation.uncertainty.errors import Errors
-from whale_ros.evaluation.uncertainty.floor import measure_floor
+from whale_ros.evaluation.uncertainty.floor import above_floor, measure_floor
 from whale_ros.evaluation.uncertainty.pictures import (
     draw_conditions,
     draw_reliability,
@@ -79,6 +84,7 @@ def study(
     choices = measure_choices(scores, errors, EpisodeSet(data, "validation"))
     trials = run(scores, errors, conditions, splits)
     nominal = EpisodeSet(conditions, NOMINAL)
+    floor = measure_floor(model, FLOOR_EPISODES)
     summary = summarise(trials, _costs(scores, trials, nominal, cards), MAIN, BOUNDS)
     summary["settings"] |= {
         "hardware": hardware(),
@@ -94,9 +100,9 @@ def study(
     summary["further_tables"] = {
         "What retracing could have been: Spearman with the error in features, within task, "
         "on validation episodes": choices,
-        "The physical floor: two ways of the real simulator to the same place": measure_floor(
-            model, FLOOR_EPISODES
-        ),
+        "The physical floor: two ways of the real simulator to the same place, for each k": floor,
+        "What retracing the model disagrees by, for each k, and how much of that is above the "
+        "floor": above_floor(measure_disagreements(scores, nominal), floor),
     }
     (output / "summary.json").write_text(json.dumps(summary, indent=1, allow_nan=False) + "\n")
     write_html(
