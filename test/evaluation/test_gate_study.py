@@ -28,6 +28,7 @@ EPISODE = GatedEpisode(
     success=True,
     contact_n=0.0,
     held_at_end=False,
+    held_because="",
     held_s=1.0,
     seconds=5.0,
 )
@@ -60,6 +61,7 @@ episodes = st.lists(
         success=st.booleans(),
         contact_n=st.sampled_from([0.0, 100.0]),
         held_at_end=st.booleans(),
+        held_because=st.just(""),
         held_s=st.floats(0, 10),
         seconds=st.floats(1, 14),
     ),

@@ -34,6 +34,7 @@ class GatedEpisode:
     success: bool
     contact_n: float  # largest force on the surroundings [N]
     held_at_end: bool  # the gate had not let the arm move for a while
+    held_because: str  # what it said then, else empty
     held_s: float  # since the arm first moved, in all
     seconds: float
 

@@ -133,6 +133,7 @@ def _play_one(
                 happened = True
         if operator.contact_force > HARMFUL_N:
             end = min(end, now + AFTER_HARM_S)
+    held = operator.held_for() >= HELD_S
     return GatedEpisode(
         gate,
         kind,
@@ -141,7 +142,8 @@ def _play_one(
         seed,
         operator.success,
         operator.contact_force,
-        operator.held_for() >= HELD_S,
+        held,
+        operator.describe() if held else "",
         round(held_s, 2),
         round(time.monotonic() - began, 2),
     )
