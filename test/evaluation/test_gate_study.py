@@ -74,7 +74,9 @@ episodes = st.lists(
 def test_every_episode_is_counted_once_and_intervals_hold_the_rates(played):
     summary = summarise(played, HARMFUL_N)
     cells = summary["cells"]
-    assert sum(cell["episodes"] for cell in cells) == len(played)
+    uncounted = sum(summary["never_disturbed"].values())
+    assert sum(cell["episodes"] for cell in cells) == len(played) - uncounted
+    assert uncounted == sum(e.disturbance != NONE and not e.disturbed for e in played)
     for cell in cells + summary["disturbances"]:
         counts = [cell["rates"][outcome]["count"] for outcome in OUTCOMES]
         assert sum(counts) == cell["episodes"]
@@ -98,7 +100,14 @@ def test_intervals_are_those_of_clopper_and_pearson(total, data):
 
 def test_pairs_are_of_the_same_task_seed_and_disturbance():
     def played(gate, seed, contact_n, disturbance="shift"):
-        return replace(EPISODE, gate=gate, seed=seed, contact_n=contact_n, disturbance=disturbance)
+        return replace(
+            EPISODE,
+            gate=gate,
+            seed=seed,
+            contact_n=contact_n,
+            disturbance=disturbance,
+            disturbed=True,
+        )
 
     summary = summarise(
         [

@@ -52,7 +52,12 @@ class GatedEpisode:
 
 
 def summarise(episodes: list[GatedEpisode], harmful_n: float) -> dict:
-    """Rates of each cell with exact (Clopper-Pearson) intervals, and what changed pair by pair."""
+    """Rates of each cell with exact (Clopper-Pearson) intervals, and what changed pair by pair.
+
+    Episodes that ended before they were disturbed tell nothing of a disturbance: they count apart.
+    """
+    played = episodes
+    episodes = [e for e in played if e.scene == "nominal" or e.disturbed]
     cells = [
         _cell(scene, gate, [e for e in episodes if (e.scene, e.gate) == (scene, gate)], harmful_n)
         for scene in ("nominal", "disturbed")
@@ -60,7 +65,10 @@ def summarise(episodes: list[GatedEpisode], harmful_n: float) -> dict:
     ]
     kinds = sorted({e.disturbance for e in episodes if e.scene == "disturbed"})
     return {
-        "episodes": len(episodes),
+        "episodes": len(played),
+        "never_disturbed": {
+            gate: sum(e.gate == gate for e in played if e not in episodes) for gate in ("on", "off")
+        },
         "harmful_above_n": harmful_n,
         "confidence": CONFIDENCE,
         "cells": cells,
@@ -78,7 +86,7 @@ def summarise(episodes: list[GatedEpisode], harmful_n: float) -> dict:
             scene: {outcome: _paired(episodes, scene, outcome, harmful_n) for outcome in OUTCOMES}
             for scene in ("nominal", "disturbed")
         },
-        "each": [asdict(e) | {"outcome": e.outcome(harmful_n)} for e in episodes],
+        "each": [asdict(e) | {"outcome": e.outcome(harmful_n)} for e in played],
     }
 
 
@@ -96,6 +104,11 @@ def table(summary: dict) -> str:
         rates = "".join(f"{_percent(cell['rates'][outcome]):>24}" for outcome in OUTCOMES)
         held = "-" if cell["held_s"] is None else f"{cell['held_s']:.1f} s"
         lines.append(f"{cell['scenes']:12}{cell['gate']:6}{cell['episodes']:>4}  {rates}{held:>9}")
+    never = summary["never_disturbed"]
+    lines.append(
+        f"not counted, because they ended before they were disturbed: {never['on']} with the gate "
+        f"on, {never['off']} off"
+    )
     lines += ["", "pairs of the same task, seed and disturbance (p: exact McNemar test)"]
     for scene, outcomes in summary["pairs"].items():
         for outcome, pair in outcomes.items():
@@ -138,7 +151,6 @@ def _cell(scenes: str, gate: str, episodes: list[GatedEpisode], harmful_n: float
         "scenes": scenes,
         "gate": gate,
         "episodes": len(episodes),
-        "disturbed": sum(e.disturbed for e in episodes),
         "rates": {name: _rate(outcomes.count(name), len(outcomes)) for name in OUTCOMES},
         "held_s": round(float(np.mean([e.held_s for e in episodes])), 2) if episodes else None,
         "contact_n_median": round(float(np.median(forces)), 1) if episodes else None,
