@@ -19,14 +19,14 @@ def known(offline, seed):
 
 
 def test_the_reward_learns_a_known_function_and_the_check_tells_so(offline):
-    check = check_reward(train_reward(known(offline, 0), 0, steps=300), known(offline, 1))
+    check = check_reward(train_reward(known(offline, 0), 0, steps=200), known(offline, 1))
     assert check["correlation"] > 0.95 and check["rmse"] < 0.1 and check["frames"] == 40 * 13
     random = check_reward(train_reward(known(offline, 0), 0, steps=2), known(offline, 1))
     assert random["correlation"] < 0.8 and random["rmse"] > 0.15
 
 
 def test_the_clone_learns_what_was_done(offline):
-    clone, held_out = train_clone(known(offline, 0), 0, steps=300), known(offline, 1)
+    clone, held_out = train_clone(known(offline, 0), 0, steps=200), known(offline, 1)
     cloned = clone(held_out.observations[:, :-1])
     difference = (cloned - held_out.policy_actions).abs()
     assert difference[..., :3].mean() < 0.1 and difference[..., 3].median() < 0.2

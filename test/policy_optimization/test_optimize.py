@@ -9,7 +9,7 @@ from whale_ros.policy_optimization.optimize import Settings, improve, mixed_buff
 from whale_ros.policy_optimization.transitions import Transitions
 
 SETTINGS = Settings(
-    critic_steps=150, steps=250, batch=64, width=32, learning_rate=3e-3, critics=2, discount=0.5
+    critic_steps=50, steps=100, batch=32, width=16, learning_rate=1e-2, critics=1, discount=0.1
 )
 
 
@@ -41,7 +41,7 @@ def test_batches_hold_the_recorded_share():
 
 def test_the_policy_corrects_towards_what_is_rewarded_and_not_what_is_penalised():
     correction = Correction(Still(), limit=0.5)
-    imagined = transitions(1000, lambda c: c[:, 0] - c[:, 1])
+    imagined = transitions(300, lambda c: c[:, 0] - c[:, 1])
     penalised = imagined.gains - 2 * imagined.corrections[:, 0]
     recorded = transitions(10, lambda c: c[:, 0] - c[:, 1])
     observation = np.zeros(3, np.float32)
