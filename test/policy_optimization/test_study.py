@@ -46,7 +46,7 @@ def test_the_table_and_the_picture_hold_every_policy(results, offline, tmp_path)
         "behaviors": ["noisy"],
         "recorded_episodes": 5,
         "episodes": EPISODES,
-        "limit": 0.4,
+        "settings": {"penalty_spread": 1.0},
         "policies": summarise(results, offline),
     }
     lines = study_table(report).splitlines()

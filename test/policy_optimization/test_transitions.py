@@ -96,16 +96,16 @@ def test_off_rewards_gains_alone_and_on_takes_off_what_is_unusual(imagined):
 
 
 def test_shuffled_penalties_are_the_same_ones_on_other_transitions(imagined):
-    penalty = Penalty.of(imagined)
+    penalty = Penalty.of(imagined, spread=1.0)
     right = imagined.gains - rewards(imagined, "on", penalty, 0)
     shuffled = imagined.gains - rewards(imagined, "shuffled", penalty, 0)
     torch.testing.assert_close(shuffled.sort().values, right.sort().values)
     assert (shuffled - right).abs().mean() > 0.3 * right.std()
 
 
-def test_penalties_spread_as_gains_do_and_are_nothing_in_the_mean(imagined):
-    penalties = imagined.gains - rewards(imagined, "on", Penalty.of(imagined), 0)
-    torch.testing.assert_close(penalties.std(), imagined.gains.std())
+def test_penalties_spread_as_widely_as_asked_for_and_are_nothing_in_the_mean(imagined):
+    penalties = imagined.gains - rewards(imagined, "on", Penalty.of(imagined, spread=0.5), 0)
+    torch.testing.assert_close(penalties.std(), 0.5 * imagined.gains.std())
     assert abs(penalties.mean()) < 1e-5
 
 

@@ -25,6 +25,10 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--seed", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--episodes", type=int, default=30, help="in the simulator, of each policy")
     parser.add_argument(
+        "--penalty", type=float, default=1.0,
+        help="spread of the penalties, over that of the gains in progress",
+    )  # fmt: skip
+    parser.add_argument(
         "--output", type=Path, required=True, help="folder; what is there is not done again"
     )
     parser.add_argument("--json", action="store_true", help="print numbers for programs")
@@ -48,7 +52,7 @@ def run(options: argparse.Namespace) -> None:
 
     torch.set_num_threads(1)
     model, card = load_checkpoint(options.checkpoint or SHIPPED)
-    settings = Settings()
+    settings = Settings(penalty_spread=options.penalty)
     conditions = {
         "task": options.task,
         "behaviors": options.behaviors,

@@ -32,6 +32,7 @@ class Settings:
     rollout_steps: int = 5
     critic_steps: int = 1000  # with the clone as the policy
     steps: int = 500  # in which the policy changes too
+    penalty_spread: float = 1.0  # of the penalties, over that of the gains in progress
     real_share: float = 0.3  # of every batch
     batch: int = 256
     width: int = 128  # of the networks, two layers each

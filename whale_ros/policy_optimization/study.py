@@ -56,7 +56,7 @@ def study(
             settings.rollout_steps, seed,
         )  # fmt: skip
         recorded = recorded_transitions(data, correction)
-        penalty = Penalty.of(imagined)
+        penalty = Penalty.of(imagined, settings.penalty_spread)
         for name in names:
             policy = _uncorrected(correction)
             if name != CLONED:
@@ -109,7 +109,7 @@ def study_table(report: dict[str, Any]) -> str:
     lines = [
         f"{report['task']}: {report['recorded_episodes']} episodes recorded of "
         f"{', '.join(report['behaviors'])}; {report['episodes']} scenes in the simulator; "
-        f"limit of corrections {report['limit']:g}",
+        f"penalties spread {report['settings']['penalty_spread']:g} times as widely as gains",
         f"{'policy':10}{'seeds':>6}  return +- sd of seeds, 95 % interval"
         "      success +- sd of seeds, 95 % interval",
     ]

@@ -43,12 +43,12 @@ class Penalty:
     usual: float  # the uncertainty that costs nothing
 
     @classmethod
-    def of(cls, imagined: Transitions) -> Penalty:
-        """So that penalties spread as widely as gains do, and are 0 in the mean.
+    def of(cls, imagined: Transitions, spread: float) -> Penalty:
+        """So that penalties spread `spread` times as widely as gains, and are 0 in the mean.
 
         Then recorded transitions, which are not penalised, look no better than imagined ones.
         """
-        weight = imagined.gains.std() / imagined.uncertainty.std()
+        weight = spread * imagined.gains.std() / imagined.uncertainty.std()
         return cls(float(weight), float(imagined.uncertainty.mean()))
 
 
