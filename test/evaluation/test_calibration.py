@@ -90,6 +90,21 @@ def test_where_a_gripper_switch_forbids_retracing_for_long_nothing_would_be_trus
     assert np.isfinite(found.live[0]).tolist() == (times <= 14).tolist()
 
 
+def test_only_nominal_behaviours_calibrate_and_are_covered(small_model, nominal):
+    every = score_episodes(small_model, SCALES, nominal, candidates=1)
+    noisy = every.behavior == "noisy"
+    found = score_episodes(small_model, SCALES, nominal, 1, ["noisy"])
+    assert 0 < len(found.score) == noisy.sum() < len(every.score)
+    np.testing.assert_allclose(found.score, every.score[noisy], rtol=1e-5)
+    conditions = Conditions("a", "camera", 128, 128, 64, (1,), 8, 8, "s")
+    scores = {str(task): (1.0,) * 50 for task in np.unique(every.task)}
+    report = realised(Calibration(conditions, 0.1, scores, 36.0, "d"), every, ["noisy"])
+    assert report["one_factor_for_all_tasks"]["all"]["episodes"] == noisy.sum()
+    assert report["passed_although_wrong"]["predictions"]["of"] == every.error.size
+    with pytest.raises(ValueError, match="no validation episodes of calm; there are those of expert"):
+        score_episodes(small_model, SCALES, nominal, 1, ["calm"])
+
+
 def test_episodes_that_are_too_short_are_refused(small_model, nominal):
     short = type(nominal)(**vars(nominal))
     short.actions = nominal.actions[:, :12]

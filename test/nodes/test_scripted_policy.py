@@ -16,9 +16,15 @@ HORIZON = 12
 
 
 @pytest.fixture
-def say(ros, start):
+def behavior():
+    return "expert"
+
+
+@pytest.fixture
+def say(ros, start, behavior):
     """say(state, gate_state, chunk) publishes all that is given, ten times a second."""
-    start("scripted_policy", "--params-file", "config/scripted_policy.yaml")
+    file = ("--params-file", "config/scripted_policy.yaml")
+    start("scripted_policy", *file, "-p", f"behavior:={behavior}")
     states = ros.node.create_publisher(SimState, "sim_robot/state", 1)
     gates = ros.node.create_publisher(GateStatus, "gate/status", 1)
     chunks = ros.node.create_publisher(ApprovedChunk, "approved_chunk", 1)
@@ -57,6 +63,17 @@ def test_from_rest_it_proposes_what_the_expert_would_do(ros, say, observation):
     )
     age_s = ros.node.get_clock().now().nanoseconds * 1e-9 - seconds(sequence.header.stamp)
     assert 0 <= age_s < 1.0
+
+
+@pytest.mark.parametrize("behavior", ["random"])
+def test_a_policy_that_lost_its_way_proposes_other_valid_actions(ros, say, observation):
+    say(state=state_of(observation))
+    proposals = ros.listen(CandidateSet, "policy/candidates")
+    ros.wait(lambda: len(proposals) >= 3, "proposals")
+    (sequence,) = proposals[-1].candidates
+    actions = to_actions(sequence, SPACE, "base")  # raises if one is beyond the limits
+    expert = ScriptedPolicy("push-v3", SPACE).plan(observation, HORIZON)
+    assert np.abs(actions - expert).max() > 0.01
 
 
 def test_in_motion_it_begins_with_the_rest_of_the_running_chunk(ros, say, observation):

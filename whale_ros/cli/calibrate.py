@@ -18,6 +18,10 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--alpha", type=float, default=0.1, help="share of nominal episodes that may raise an alarm"
     )
+    parser.add_argument(
+        "--behaviors", nargs="+", default=[], metavar="NAME",
+        help="whose episodes are nominal: those like the policy on trial; default: all",
+    )  # fmt: skip
     parser.add_argument("--candidates", type=int, default=8, help="of the planner")
     parser.add_argument("--camera", default="camera", help="frame_id of the robot's images")
     parser.add_argument(
@@ -64,10 +68,8 @@ def run(options: argparse.Namespace) -> None:
     for episodes in (data, test):
         must_fit(episodes, card)
     width, height = options.image_size
-    scored, tested = (
-        score_episodes(model, card.scales, episodes, options.candidates)
-        for episodes in (data, test)
-    )
+    scored = score_episodes(model, card.scales, data, options.candidates, options.behaviors)
+    tested = score_episodes(model, card.scales, test, options.candidates)
     calibration = Calibration(
         conditions=Conditions(
             checkpoint=card.sha256,
@@ -90,7 +92,8 @@ def run(options: argparse.Namespace) -> None:
     report = {
         "checkpoint": card.sha256,
         "data": data.manifest_sha256,
-        "episodes": len(data),
+        "episodes": len(scored.score),
+        "behaviors": options.behaviors or sorted(set(scored.behavior.tolist())),
         "alpha": options.alpha,
         "candidates": options.candidates,
         "factor": rounded(calibration.factor(), 4),
@@ -98,7 +101,7 @@ def run(options: argparse.Namespace) -> None:
         "torch": torch.__version__,
     }
     if math.isfinite(calibration.factor()):  # else the gate stays closed
-        report |= realised(calibration, tested)
+        report |= realised(calibration, tested, options.behaviors)
     print(
         json.dumps(report, indent=1, allow_nan=False)
         if options.json

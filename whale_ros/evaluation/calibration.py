@@ -12,6 +12,7 @@ after choosing. The gate may do better than that, by taking the next best.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,12 +74,25 @@ class EpisodeScores:
 
 
 def score_episodes(
-    model: WhaleST, scales: Scales, data: EpisodeSet, candidates: int, seed: int = 0
+    model: WhaleST,
+    scales: Scales,
+    data: EpisodeSet,
+    candidates: int,
+    behaviors: Sequence[str] = (),
+    seed: int = 0,
 ) -> EpisodeScores:
-    """Judge every episode as a running planner and gate would; shows its progress.
+    """Judge episodes as a running planner and gate would; shows its progress.
 
-    Raises ValueError if the episodes are too short for a decision.
+    behaviors: whose episodes; without any, all. Raises ValueError if there is none of one of them,
+    or if the episodes are too short for a decision.
     """
+    known = sorted({info.behavior for info in data.infos})
+    if unknown := sorted(set(behaviors) - set(known)):
+        raise ValueError(
+            f"there are no {data.infos[0].split} episodes of {', '.join(unknown)}; "
+            f"there are those of {', '.join(known)}"
+        )
+    rows = [e for e, info in enumerate(data.infos) if not behaviors or info.behavior in behaviors]
     steps = data.actions.shape[1]
     if steps < HISTORY - 1 + MAX_HORIZON:
         raise ValueError(
@@ -88,7 +102,7 @@ def score_episodes(
     columns: dict[str, list[np.ndarray]] = {
         name: [] for name in ("candidate", "executed", "error", "live", "unfamiliarity")
     }
-    for episode in tqdm(range(len(data)), f"judging {data.infos[0].split}", unit="episode"):
+    for episode in tqdm(rows, f"judging {data.infos[0].split}", unit="episode"):
         frames = to_float(data.frames[episode].to(model.device))
         with torch.inference_mode():
             codes = model.encode(frames)
@@ -103,9 +117,9 @@ def score_episodes(
         columns["unfamiliarity"].append(present[1] / scales.unfamiliarity)
     return EpisodeScores(
         **{name: np.stack(values) for name, values in columns.items()},
-        task=np.array([info.task for info in data.infos]),
-        behavior=np.array([info.behavior for info in data.infos]),
-        failed=~data.success.any(dim=1).numpy(),
+        task=np.array([data.infos[row].task for row in rows]),
+        behavior=np.array([data.infos[row].behavior for row in rows]),
+        failed=~data.success[rows].any(dim=1).numpy(),
         episode_s=steps * model.action_space.step_s,
     )
 
@@ -185,26 +199,32 @@ def _observed(codes: Tensor, actions: Tensor, times: range) -> tuple[Tensor, Ten
     return past, torch.stack([actions[time - HISTORY + 1 : time] for time in times])
 
 
-def realised(calibration: Calibration, test: EpisodeScores) -> dict:
+def realised(calibration: Calibration, test: EpisodeScores, behaviors: Sequence[str] = ()) -> dict:
     """What the thresholds do on episodes that did not make them.
+
+    behaviors: the nominal ones, of which coverage is told; without any, all. What passes although
+    it is wrong is told of all behaviours, because those that fail matter most there.
+    Raises ValueError if none of the test episodes is of a nominal behaviour.
 
     Intervals are of Clopper and Pearson: exact, over episodes, two-sided at CONFIDENCE; upper
     bounds are one-sided.
     """
-    tasks = sorted(calibration.scores)
     pooled = np.full(len(test.score), calibration.factor())
     own = np.array([calibration.factor(str(task)) for task in test.task])
-    of_all = np.full(len(test.score), True)
+    nominal = np.isin(test.behavior, behaviors) if behaviors else np.full(len(test.score), True)
+    if not nominal.any():
+        raise ValueError(f"no test episode is of {', '.join(behaviors)}; record some")
+    tasks = [str(task) for task in np.unique(test.task[nominal])]
     return {
         "nominal_coverage": 1 - calibration.alpha,
         "confidence": CONFIDENCE,
         "one_factor_for_all_tasks": {
-            "all": _coverage(test, pooled, of_all),
-            **{task: _coverage(test, pooled, test.task == task) for task in tasks},
+            "all": _coverage(test, pooled, nominal),
+            **{task: _coverage(test, pooled, nominal & (test.task == task)) for task in tasks},
         },
         "a_factor_for_each_task": {
-            "all": _coverage(test, own, of_all),
-            **{task: _coverage(test, own, test.task == task) for task in tasks},
+            "all": _coverage(test, own, nominal),
+            **{task: _coverage(test, own, nominal & (test.task == task)) for task in tasks},
         },
         "passed_although_wrong": {
             "bad_if_feature_distance_over": BAD_FEATURE_DISTANCE,

@@ -87,7 +87,10 @@ def behavior_table(report: dict) -> str:
 
 
 def calibration_table(report: dict) -> str:
-    nominal = f"{report['episodes']} nominal episodes, alpha {report['alpha']:g}"
+    nominal = (
+        f"{report['episodes']} nominal episodes ({', '.join(report['behaviors'])}), "
+        f"alpha {report['alpha']:g}"
+    )
     if report["factor"] is None:
         return f"{nominal}: too few, or too few that could be judged; the gate stays closed"
     lines = [f"{nominal}: every threshold is {report['factor']:.3f} times its scale, for all tasks"]

@@ -24,8 +24,9 @@ from whale_ros.sim.contact import HARMFUL_N
 
 FIRST_SEED = 800_000  # of scenes that are in no dataset
 MODES = {"on": "gate", "off": "monitor_only"}
+LOST = "lost policy"  # it acts at random from then on
 # In turn, in disturbed scenes: what happens to the robot while the arm moves, and how much of it.
-DISTURBANCES = (("intruder", 0.08), ("shift", 0.25))
+DISTURBANCES = (("intruder", 0.08), (LOST, 0.0), ("shift", 0.25))
 MOVING_S = 0.4  # before it happens
 EPISODE_S = 14.0  # the longest
 AFTER_HARM_S = 2.0
@@ -114,6 +115,7 @@ def _play_one(
 ) -> GatedEpisode:
     kind, amount = disturbance
     operator.degrade("none", 0.0, wait)
+    operator.set_policy("expert", wait)
     operator.reset_task(task, seed, wait, MODES[gate])
     wait(lambda: operator.moving_for() > 0, START_S)
     began = time.monotonic()
@@ -129,7 +131,10 @@ def _play_one(
         looked = now
         if kind != NONE and not happened and operator.moving_for() > MOVING_S:
             with contextlib.suppress(ServiceRefused):  # where there is no room for a box yet
-                operator.degrade(kind, amount, wait)
+                if kind == LOST:
+                    operator.set_policy("random", wait)
+                else:
+                    operator.degrade(kind, amount, wait)
                 happened = True
         if operator.contact_force > HARMFUL_N:
             end = min(end, now + AFTER_HARM_S)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from rcl_interfaces.msg import Parameter as ParameterMessage
+from rcl_interfaces.msg import ParameterType, ParameterValue
+from rcl_interfaces.srv import SetParameters
 from rclpy.client import Client
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -49,6 +52,7 @@ class Operator(Node):
         self._unlatch: Client = self.create_client(Trigger, "gate/reset")
         self._mode: Client = self.create_client(SetGateMode, "gate/set_mode")
         self._degrade: Client = self.create_client(Degrade, "sim_robot/degrade")
+        self._policy: Client = self.create_client(SetParameters, "scripted_policy/set_parameters")
 
     def spin_once(self) -> None:
         self._executor.spin_once(timeout_sec=0.02)
@@ -93,6 +97,16 @@ class Operator(Node):
 
     def degrade(self, kind: str, amount: float, wait: Wait) -> None:
         self._call(self._degrade, Degrade.Request(kind=kind, amount=amount), wait)
+
+    def set_policy(self, behavior: str, wait: Wait) -> None:
+        """How the scripted policy acts from now on."""
+        value = ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=behavior)
+        request = SetParameters.Request(parameters=[ParameterMessage(name="behavior", value=value)])
+        future = self._policy.call_async(request)
+        wait(future.done, 20.0, self._policy.srv_name)
+        (result,) = future.result().results
+        if not result.successful:
+            raise ServiceRefused(f"{self._policy.srv_name}: {result.reason}")
 
     def _call(self, client: Client, request: object, wait: Wait) -> None:
         future = client.call_async(request)

@@ -24,18 +24,20 @@ from whale_ros.nodes.sequences import (
     to_message,
 )
 from whale_ros.planning.commitment import RunningChunk
-from whale_ros.sim.behaviors import ScriptedPolicy
+from whale_ros.sim.behaviors import BEHAVIORS, Behavior, ScriptedPolicy
 
 PARAMETERS = (
     Parameter("rate_hz", 5.0, "Proposals per second.", range=(0.5, 10.0), read_only=True),
     Parameter("horizon", 12, "New actions in a proposal.", range=(1, 48)),
+    Parameter("behavior", "expert", "How it acts; a policy that has lost its way is `random`.",
+              choices=BEHAVIORS),
     *ACTION_SPACE_PARAMETERS,
     Parameter("base_frame", "base", "Frame of the actions.", read_only=True),
     Parameter("state_topic", "sim_robot/state", "SimState, in.", read_only=True),
     Parameter("chunk_topic", "approved_chunk", "ApprovedChunk, in.", read_only=True),
     Parameter("gate_status_topic", "gate/status", "GateStatus, in.", read_only=True),
     Parameter("candidates_topic", "policy/candidates", "CandidateSet, out.", read_only=True),
-)
+)  # fmt: skip
 
 RESPONSE_S = 0.08  # the state shows what was commanded so long ago: ramps, and the arm's own lag
 
@@ -49,6 +51,7 @@ class ScriptedPolicyNode(Node):
         self._state: SimState | None = None
         self._chunk: RunningChunk | None = None
         self._executing = False
+        self._behavior: tuple[tuple, Behavior] | None = None  # with what it was made for
         self._publisher = self.create_publisher(CandidateSet, values["candidates_topic"], 1)
         self.create_subscription(SimState, values["state_topic"], self._on_state, 1)
         self.create_subscription(ApprovedChunk, values["chunk_topic"], self._on_chunk, 1)
@@ -96,14 +99,28 @@ class ScriptedPolicyNode(Node):
         horizon, step_s = self._values["horizon"], self._space.step_s
         chunk = self._chunk
         if not self._executing or chunk is None or now_s >= chunk.end_s + RESPONSE_S:
-            return now_s, policy.plan(observation, horizon)
+            return now_s, self._act(policy, observation, horizon)
         shown_s = max(chunk.start_s, now_s - RESPONSE_S)
         start_s, rest = chunk.from_next_step(shown_s)
         present = chunk.actions[max(0, len(chunk.actions) - len(rest) - 1)]
         observation = policy.foresee(observation, present, start_s - shown_s)
         for action in rest:
             observation = policy.foresee(observation, action, step_s)
-        return start_s, np.concatenate([rest, policy.plan(observation, horizon)])
+        return start_s, np.concatenate([rest, self._act(policy, observation, horizon)])
+
+    def _act(self, policy: ScriptedPolicy, observation: np.ndarray, horizon: int) -> np.ndarray:
+        """The next actions (horizon, 7), by the same look-ahead whatever the behaviour."""
+        name, state = self._values["behavior"], self._state
+        if name == "expert" or state is None:
+            return policy.plan(observation, horizon)
+        made_for = (name, state.task, state.seed, state.episode)
+        if self._behavior is None or self._behavior[0] != made_for:
+            self._behavior = made_for, Behavior(name, state.task, self._space, state.seed)
+        actions = []
+        for _ in range(horizon):
+            actions.append(self._behavior[1].act(observation))
+            observation = policy.foresee(observation, actions[-1], self._space.step_s)
+        return np.stack(actions)
 
 
 def main() -> None:

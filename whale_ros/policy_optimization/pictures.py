@@ -14,8 +14,8 @@ LABELS = {
     "recorded": "recorded\nepisodes",
     "cloned": "cloned",
     "off": "SAC,\nno penalty",
-    "shuffled": "SAC, penalty\nshuffled",
-    "on": "SAC, penalty:\nuncertainty",
+    "shuffled": "SAC,\nshuffled\npenalty",
+    "on": "SAC,\nuncertainty\nas penalty",
 }
 COLOURS = {"recorded": "0.7", "cloned": "0.5", "off": "C3", "shuffled": "C1", "on": "C0"}
 

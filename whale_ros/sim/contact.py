@@ -8,7 +8,7 @@ import numpy as np
 from whale_ros.sim.intruder import NAME
 
 # On the surroundings. Of 72 nominal episodes without noise in the actions none presses on them at
-# all, and what runs into the table or a box presses with 50 .. 280 N.
+# all; with noise up to 170 N, and the expert driven into a box with 250 N and more.
 HARMFUL_N = 30.0
 _SURROUNDINGS = ("world", "tablelink", "RetainingWall", NAME)  # what no task wants touched
 
