@@ -7,6 +7,7 @@ import os
 import sys
 
 from whale_ros.cli import calibrate, collect, evaluate, models, optimize, train
+from whale_ros.memory import keep_freed_memory
 
 os.environ.setdefault("MUJOCO_GL", "egl")  # before anything imports mujoco
 
@@ -17,6 +18,7 @@ def main(arguments: list[str] | None = None) -> None:
     for module in (collect, train, calibrate, evaluate, optimize, models):
         module.add(commands)
     options = parser.parse_args(arguments)
+    keep_freed_memory()
     try:
         options.command(options)
     except (ValueError, OSError) as error:

@@ -104,9 +104,10 @@ class Operator(Node):
         request = SetParameters.Request(parameters=[ParameterMessage(name="behavior", value=value)])
         future = self._policy.call_async(request)
         wait(future.done, 20.0, self._policy.srv_name)
-        (result,) = future.result().results
-        if not result.successful:
-            raise ServiceRefused(f"{self._policy.srv_name}: {result.reason}")
+        answer = future.result()
+        if answer is None or not answer.results[0].successful:
+            reason = answer.results[0].reason if answer else "no answer"
+            raise ServiceRefused(f"{self._policy.srv_name}: {reason}")
 
     def _call(self, client: Client, request: object, wait: Wait) -> None:
         future = client.call_async(request)

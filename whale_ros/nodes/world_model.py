@@ -33,6 +33,7 @@ from whale_ros.imagination.calibration import (
 from whale_ros.imagination.live import MAX_HORIZON, CarryOver, Imagined, LiveModel, NotReady
 from whale_ros.imagination.mosaic import mosaic
 from whale_ros.imagination.retracing import K
+from whale_ros.memory import keep_freed_memory
 from whale_ros.msg import ActionSequence, GateStatus, PlanDecision, Prediction, Uncertainty
 from whale_ros.nodes.commands import PoseDifferences, twist_array
 from whale_ros.nodes.images import BadImage, from_array, to_rgb
@@ -469,6 +470,7 @@ def main() -> None:
     # Torch gives the interpreter away at every operation, and waits this long to get it back
     # from the thread that takes messages in.
     sys.setswitchinterval(0.0002)
+    keep_freed_memory()
     rclpy.init()
     try:
         node = WorldModelNode()
