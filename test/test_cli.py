@@ -145,8 +145,9 @@ def test_calibrating_writes_thresholds_and_too_few_episodes_leave_the_gate_close
     assert calibration.data_sha256 == manifest_hash(data)
     assert len(calibration.pooled) == 2 and calibration.factor() == float("inf")
 
-    report = json.loads(succeed(*command, "--alpha", 0.5, "--json"))
-    assert report["factor"] == pytest.approx(max(calibration.pooled), abs=1e-4)
+    # Rank 1 of 2. The other may be infinite: its gripper switches too often to be judged.
+    report = json.loads(succeed(*command, "--alpha", 0.9, "--json"))
+    assert report["factor"] == pytest.approx(min(calibration.pooled), abs=1e-4)
     assert report["one_factor_for_all_tasks"]["all"]["episodes"] == 2
     assert_refused(whale(*command, "--alpha", 2), "alpha", "between 0 and 1")
 
