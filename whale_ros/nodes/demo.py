@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import rclpy
+from rclpy.executors import ExternalShutdownException
 from tqdm import tqdm
 
 from whale_ros.evaluation.demo_log import DemoLog, DisturbanceNote, EpisodeNote
@@ -47,7 +48,7 @@ def main() -> None:
             log = play(processes)
     except (RunFailed, ServiceRefused) as error:
         sys.exit(f"demo: {error}; what the nodes printed is in {output / 'logs'}")
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, ExternalShutdownException):
         sys.exit("demo: interrupted")
     failures = write(log, output, time.monotonic() - began)
     if failures:

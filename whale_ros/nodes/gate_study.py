@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import rclpy
+from rclpy.executors import ExternalShutdownException
 from tqdm import tqdm
 
 from whale_ros.evaluation.gate_study import NONE, GatedEpisode, draw, summarise, table
@@ -53,7 +54,7 @@ def main() -> None:
                 episodes.append(episode)
     except (RunFailed, ServiceRefused) as error:
         failure = f"{error}; what the nodes printed is in {logs}"
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, ExternalShutdownException):
         failure = "interrupted"
     if episodes:  # also those before a failure took minutes of real time
         write(episodes, options.output, time.monotonic() - began)
