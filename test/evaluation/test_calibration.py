@@ -96,7 +96,7 @@ def test_only_nominal_behaviours_calibrate_and_are_covered(small_model, nominal)
     found = score_episodes(small_model, SCALES, nominal, 1, ["noisy"])
     assert 0 < len(found.score) == noisy.sum() < len(every.score)
     np.testing.assert_allclose(found.score, every.score[noisy], rtol=1e-5)
-    conditions = Conditions("a", "camera", 128, 128, 64, (1,), 8, 8, "s")
+    conditions = Conditions("a", "camera", 128, 128, 64, (1,), 8, 8, "s", "m")
     scores = {str(task): (1.0,) * 50 for task in np.unique(every.task)}
     report = realised(Calibration(conditions, 0.1, scores, 36.0, "d"), every, ["noisy"])
     assert report["one_factor_for_all_tasks"]["all"]["episodes"] == noisy.sum()
@@ -128,7 +128,7 @@ def scores(candidate, image, executed, error, task, failed) -> EpisodeScores:
 
 
 def test_coverage_alarms_and_what_passed_although_wrong_are_counted():
-    conditions = Conditions("a", "camera", 128, 128, 64, (1,), 8, 8, "s")
+    conditions = Conditions("a", "camera", 128, 128, 64, (1,), 8, 8, "s", "m")
     calibration = Calibration(
         conditions, 0.1, {"push": (1.0,) * 50, "reach": (2.0,) * 50}, 36.0, "d"
     )
@@ -160,7 +160,7 @@ def test_coverage_alarms_and_what_passed_although_wrong_are_counted():
 
 
 def test_without_a_failure_there_is_no_share_that_passed():
-    conditions = Conditions("a", "camera", 128, 128, 64, (1,), 8, 8, "s")
+    conditions = Conditions("a", "camera", 128, 128, 64, (1,), 8, 8, "s", "m")
     calibration = Calibration(conditions, 0.1, {"push": (1.0,) * 50}, 36.0, "d")
     nothing = scores([[0.5]] * 3, [[0.5]] * 3, [[0.5]] * 3, [[0.1]] * 3, ["push"] * 3, [False] * 3)
     wrong = realised(calibration, nothing)["passed_although_wrong"]

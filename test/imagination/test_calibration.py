@@ -19,13 +19,14 @@ from whale_ros.imagination.calibration import (
     Conditions,
     RunningFactor,
     load_calibration,
+    measure,
     save_calibration,
     why_void,
 )
 from whale_ros.imagination.conformal import bound
 
 ROOT = Path(__file__).parents[2]
-CONDITIONS = Conditions("a" * 64, "camera", 128, 96, 64, (1, 2, 3, 4), 8, 8, "base_twist/7")
+CONDITIONS = Conditions("a" * 64, "camera", 128, 96, 64, (1, 2, 3, 4), 8, 8, "base_twist/7", "m")
 
 
 def some(**counts: int) -> dict[str, tuple[float, ...]]:
@@ -200,6 +201,7 @@ def test_the_shipped_calibration_is_for_what_is_launched_in_simulation():
         planner["candidates"],
         planner["horizon"],
         card.action_space.signature,
+        measure(card.scales),
     )
     assert why_void(calibration, running) == ""
     assert planner["horizon"] == MAX_HORIZON

@@ -18,6 +18,7 @@ from whale_ros.imagination.calibration import (
     Calibration,
     Conditions,
     load_calibration,
+    measure,
     save_calibration,
 )
 from whale_ros.imagination.retracing import K
@@ -39,7 +40,9 @@ def checkpoint(small_model, tmp_path_factory):
     folder = tmp_path_factory.mktemp("checkpoint") / "small"
     card = Card(small_model.config, SPACE, Scales(0.25, 0.5, 0.75))
     card = save_checkpoint(folder, small_model, card)
-    conditions = Conditions(card.sha256, "camera", 128, 128, 32, K, 3, 8, SPACE.signature)
+    conditions = Conditions(
+        card.sha256, "camera", 128, 128, 32, K, 3, 8, SPACE.signature, measure(card.scales)
+    )
     scores = {"reach": (*[0.5] * 35, *[2.0] * 5), "push": (4.0,) * 35}
     save_calibration(folder / CALIBRATION, Calibration(conditions, 0.5, scores, 0.5, "data"))
     return folder

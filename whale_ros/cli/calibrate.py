@@ -49,6 +49,7 @@ def run(options: argparse.Namespace) -> None:
         CALIBRATION,
         Calibration,
         Conditions,
+        measure,
         save_calibration,
     )
     from whale_ros.imagination.conformal import rank
@@ -57,6 +58,8 @@ def run(options: argparse.Namespace) -> None:
     from whale_ros.training.dataset import EpisodeSet
     from whale_ros.world_model.checkpoint import SHIPPED, load_checkpoint
 
+    if options.split == options.test_split:
+        raise ValueError(f"--split and --test-split are both {options.split!r}; try it on others")
     rank(1, options.alpha)  # raises ValueError now, not after the work
     if options.candidates < 1:
         raise ValueError(f"--candidates must be 1 or more, not {options.candidates}")
@@ -81,6 +84,7 @@ def run(options: argparse.Namespace) -> None:
             candidates=options.candidates,
             horizon=MAX_HORIZON,
             action_space=card.action_space.signature,
+            measure=measure(card.scales),
         ),
         alpha=options.alpha,
         scores=scored.by_task(),

@@ -167,7 +167,7 @@ def _decisions(
             [None] * count,
         )
         chosen.append(np.inf if choice.index is None else uncertainty[row, choice.index])
-    own = np.nan_to_num(uncertainty[:, 0], nan=np.inf)
+    own = np.where(np.isnan(uncertainty[:, 0]), np.inf, uncertainty[:, 0])
     return np.array(chosen), own, feature_distance(executed, real).cpu().numpy()
 
 
@@ -188,7 +188,7 @@ def _present(
     ]
     # Before the first image that can be judged the gate has not opened yet.
     first = retraced.index(True) if any(retraced) else 0
-    live = np.nan_to_num(values, nan=np.inf)
+    live = np.where(np.isnan(values), np.inf, values)
     live[:first] = 0
     return live, unfamiliarity
 

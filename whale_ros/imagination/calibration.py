@@ -12,19 +12,22 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
 
 from whale_ros.imagination.conformal import AdaptiveBound, bound, rank
+from whale_ros.imagination.live import HISTORY
+from whale_ros.imagination.retracing import DISAGREEMENT_WEIGHT
+from whale_ros.world_model.checkpoint import Scales
 
 SCHEMA = 1
 CALIBRATION = "calibration.json"  # beside a checkpoint
 RECALIBRATE = "calibrate for what is running now with `whale calibrate`"
 # A task has a factor of its own from so many episodes on: with fewer, the share of new episodes
-# that raise no alarm scatters by more than 5 % from one calibration to the next (its standard
+# that raise no alarm scatters by more than 5.5 % from one calibration to the next (its standard
 # deviation is about sqrt(alpha (1 - alpha) / n)), and tasks would differ by luck.
 MIN_TASK_EPISODES = 30
-GAMMA = 0.01  # of adapting: a hundred episodes with an alarm in each take alpha from 0.9 to 0
+GAMMA = 0.01  # of adapting: eleven episodes with an alarm in each take alpha from 0.1 to its least
 GAP_S = 1.0  # images further apart do not belong together
 
 
@@ -45,6 +48,16 @@ class Conditions:
     candidates: int
     horizon: int
     action_space: str  # its signature
+    measure: str  # of `measure`
+
+
+def measure(scales: Scales) -> str:
+    """What thresholds are multiples of: the uncertainty as it is defined here, and its scales."""
+    units = "/".join(f"{scale:.6g}" for scale in astuple(scales))
+    return (
+        f"{DISAGREEMENT_WEIGHT:g} disagreement in features + entropy so far, after {HISTORY} "
+        f"frames, in units of {units}"
+    )
 
 
 # What to call them in words.
@@ -58,6 +71,7 @@ _NAMES = {
     "candidates": "number of candidates",
     "horizon": "horizon of the candidates",
     "action_space": "action space",
+    "measure": "measure of uncertainty",
 }
 
 
@@ -226,7 +240,7 @@ def load_calibration(path: Path) -> Calibration:
 
 
 def _must_be_as_saved(content: dict, calibration: Calibration) -> None:
-    """Raises ValueError for unknown keys, and where the factors do not follow from the scores."""
+    """Raises ValueError for unknown keys, and where the factor does not follow from the scores."""
     derived = {"schema", "episodes", "factor", "factor_of_tasks"}
     known = derived | {field.name for field in fields(Calibration)}
     if set(content) != known:

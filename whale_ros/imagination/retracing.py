@@ -72,10 +72,6 @@ class Retracing:
         value = combine(self.disagreement, self.entropy).gather(1, last).squeeze(1)
         return value.where(~self.entropy.isnan().any(dim=1), torch.nan)
 
-    def steps(self, row: int) -> list[int]:
-        """The k that took part in judging one rollout."""
-        return [k for k, used in zip(K, self.took_part[row].any(dim=0), strict=True) if used]
-
 
 def combine(disagreement: Tensor, entropy: Tensor) -> Tensor:
     """Uncertainty (B, H) of each frame from both (B, H): weighted sum with the entropy so far."""

@@ -24,10 +24,10 @@ from std_msgs.msg import Float64
 from whale_ros.actions.timeline import CommandTimeline
 from whale_ros.imagination.calibration import (
     CALIBRATION,
-    CalibrationError,
     Conditions,
     RunningFactor,
     load_calibration,
+    measure,
     why_void,
 )
 from whale_ros.imagination.live import MAX_HORIZON, CarryOver, Imagined, LiveModel, NotReady
@@ -40,6 +40,7 @@ from whale_ros.nodes.images import BadImage, from_array, to_rgb
 from whale_ros.nodes.parameters import BadParameter, Parameter, declare
 from whale_ros.nodes.sequences import BadSequence, seconds, to_actions
 from whale_ros.nodes.topics import why_silent
+from whale_ros.planning.screening import choose
 from whale_ros.srv import Predict
 from whale_ros.world_model.checkpoint import SHIPPED, CheckpointError, load_checkpoint
 
@@ -152,7 +153,7 @@ class WorldModelNode(Node):
             self._factor = RunningFactor(
                 calibration, self._values["task"], self._values["adaptive"]
             )
-        except CalibrationError as error:
+        except ValueError as error:  # also where its alpha cannot be adapted
             self._void = str(error)
             self.get_logger().error(self._void)
 
@@ -243,7 +244,7 @@ class WorldModelNode(Node):
                     f"calibration void: the camera changed while it ran ({self._mismatch}); "
                     "start the world model again with the camera as it was calibrated"
                 )
-            if (message.width, message.height) != (width, height):
+            if self._mismatch:  # it must not come into the history
                 return self._not_ready(self._void or self._mismatch)
         stamp_s = seconds(newest.header.stamp)
         try:
@@ -290,6 +291,7 @@ class WorldModelNode(Node):
             resolution=self._card.config.tokenizer.resolution,
             k=K,
             action_space=self._card.action_space.signature,
+            measure=measure(self._card.scales),
             **asked,
         )
 
@@ -386,6 +388,7 @@ class WorldModelNode(Node):
         self, candidates: list[ActionSequence], imagined: Imagined, threshold: float
     ) -> list[Prediction]:
         steps, distance = imagined.steps, imagined.goal_distance
+        trusted = self._trusted(candidates, imagined, threshold)
         predictions = []
         for row, candidate in enumerate(candidates):
             uncertainty = float(imagined.retracing.uncertainty[row])
@@ -399,10 +402,32 @@ class WorldModelNode(Node):
                     sum=steps.sum[row].tolist(),
                     took_part=[_bits(used) for used in steps.took_part[row].numpy()],
                     goal_distance=[] if distance is None else distance[row].tolist(),
-                    trusted=0 < uncertainty <= threshold,
+                    trusted=trusted[row],
                 )
             )
         return predictions
+
+    def _trusted(
+        self, candidates: list[ActionSequence], imagined: Imagined, threshold: float
+    ) -> list[bool]:
+        """As the planner would, which goes by more than the threshold."""
+        count, retracing = len(candidates), imagined.retracing
+        frames = torch.arange(1, retracing.took_part.shape[1] + 1)
+        judged = torch.where(retracing.took_part.any(dim=2), frames, 0).amax(dim=1).tolist()
+        choice = choose(
+            [candidate.id for candidate in candidates],
+            retracing.uncertainty.numpy(),
+            threshold,
+            [
+                np.reshape(c.actions, (c.horizon, c.dim))[:n]
+                for c, n in zip(candidates, judged, strict=True)
+            ],
+            np.zeros(count),
+            np.zeros(count),
+            0.0,
+            [None] * count,
+        )
+        return [not verdict.startswith("rejected") for verdict in choice.verdicts]
 
     def _show(self, predictions: list[Prediction], imagined: Imagined, in_reply: bool) -> None:
         pictures = self._live.decode(imagined)
