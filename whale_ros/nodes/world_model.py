@@ -244,7 +244,7 @@ class WorldModelNode(Node):
                     f"calibration void: the camera changed while it ran ({self._mismatch}); "
                     "start the world model again with the camera as it was calibrated"
                 )
-            if self._mismatch:  # it must not come into the history
+            if (message.width, message.height) != (width, height):
                 return self._not_ready(self._void or self._mismatch)
         stamp_s = seconds(newest.header.stamp)
         try:
