@@ -76,9 +76,14 @@ def held_seconds(log: DemoLog) -> dict[str, float]:
 
 
 def commands_while_held(log: DemoLog) -> int:
-    """Commands to move that bear the stamp of a cycle in which the gate said that it holds."""
-    held = {note.time_s for note in log.gate if not note.executing}
-    return sum(bool(t in held and np.abs(twist).max() > STILL) for t, twist in log.commands)
+    """Commands to move from a cycle in which the gate said that it holds, until it said more.
+
+    It says so in the cycle in which that changes.
+    """
+    stamps = [note.time_s for note in log.gate]
+    moves = [t for t, twist in log.commands if np.abs(twist).max() > STILL]
+    newest = np.searchsorted(stamps, moves, side="right") - 1
+    return sum(bool(i >= 0 and not log.gate[i].executing) for i in newest)
 
 
 def tracking_error_m(log: DemoLog) -> float | None:

@@ -10,6 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from torch import Tensor
 from whale_ros.actions.timeline import CommandTimeline
 from whale_ros.data.frames import fit
 from whale_ros.imagination.retracing import Retracing, feature_distance, judge
+from whale_ros.imagination.right_of_way import Polite, RightOfWay
 from whale_ros.imagination.rollout import Rollout, imagine
 from whale_ros.world_model.frames import to_bytes, to_float
 from whale_ros.world_model.whale_st import WhaleST
@@ -93,7 +95,7 @@ class CarryOver:
 
 
 class LiveModel:
-    """Thread-safe: images may be observed while candidates are imagined.
+    """Thread-safe: images may be observed and judged while candidates are imagined.
 
     Raises ValueError if the model's actions are none that an arm is told.
     """
@@ -105,6 +107,7 @@ class LiveModel:
         self._frames: deque[_Frame] = deque()
         self._goal: Tensor | None = None
         self._lock = threading.Lock()
+        self._way = RightOfWay()
 
     def observe(self, stamps_s: Sequence[float], images: Sequence[np.ndarray]) -> None:
         """Take in pictures (height, width, 3) uint8 RGB; time that runs back starts afresh.
@@ -132,7 +135,9 @@ class LiveModel:
         """Retrace the frame that the present command will lead to. Raises NotReady."""
         frames = self._aligned()
         action = commands.actions(frames[-1].stamp_s, self._step_s, 1)
-        retracing = judge(self.model, self._imagine(frames, commands, action[None]))
+        with self._way.urgent():
+            rollout = self._imagine(self.model, frames, commands, action[None])
+            retracing = judge(self.model, rollout)
         return Judgement(
             retraced=bool(retracing.took_part.any()),
             uncertainty=float(retracing.uncertainty[0]),
@@ -174,9 +179,11 @@ class LiveModel:
                 for candidate in candidates
             ]
         )
-        rollout = self._imagine(frames, commands, actions)
-        retracing = judge(self.model, rollout)
-        steps = judge(self.model, rollout, every_step=True) if every_step else retracing
+        model = cast(WhaleST, Polite(self.model, self._way))
+        with self._way.patient():
+            rollout = self._imagine(model, frames, commands, actions)
+            retracing = judge(model, rollout)
+            steps = judge(model, rollout, every_step=True) if every_step else retracing
         distance = None if self._goal is None else feature_distance(rollout.features, self._goal)
         return Imagined(rollout, retracing, steps, distance, frames[-1].picture, newest)
 
@@ -187,7 +194,11 @@ class LiveModel:
         return to_bytes(pictures).cpu().numpy()
 
     def _imagine(
-        self, frames: list[_Frame], commands: CommandTimeline, candidates: np.ndarray
+        self,
+        model: WhaleST,
+        frames: list[_Frame],
+        commands: CommandTimeline,
+        candidates: np.ndarray,
     ) -> Rollout:
         codes = torch.stack([frame.codes for frame in frames]).unsqueeze(0)
         stamps = [frame.stamp_s for frame in frames]
@@ -196,7 +207,7 @@ class LiveModel:
             for begin, end in zip(stamps[:-1], stamps[1:], strict=True)
         ]
         observed = self._tensor(np.concatenate(past)[None])
-        return imagine_after(self.model, codes, observed, self._tensor(candidates))
+        return imagine_after(model, codes, observed, self._tensor(candidates))
 
     def _aligned(self) -> list[_Frame]:
         """The frames that end with the newest one, as nearly as there are one model step apart."""

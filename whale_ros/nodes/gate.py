@@ -54,6 +54,7 @@ FAREWELL_S = 0.25  # how long zeros are published before the process ends
 GRIPPER_EVERY = 10  # cycles, unless it changes: a gripper keeps its last command
 HASHED_BYTES = 200_000  # of an image; a hash of all of a large one would make a cycle late
 GRAPH_PERIOD_S = 0.05  # how often other commanders are looked for
+STATUS_PERIOD_S = 0.05  # between statuses in which nothing but numbers has changed
 
 
 def _fixed(name: str, default: Any, description: str, *range_: float, **more: Any) -> Parameter:
@@ -177,6 +178,8 @@ class GateNode(Node):
         self._graph_due = 0.0
         self._status: Status | None = None
         self._told = ""
+        self._status_due = 0.0
+        self._worst_lateness = 0.0  # since the last status
         self._cycles = 0
         self._gripper: float | None = None  # last published
 
@@ -287,7 +290,8 @@ class GateNode(Node):
 
     def _cycle(self) -> None:
         now = self._now()
-        lateness = self._measure_lateness(now.steady)
+        self._measure_lateness(now.steady)
+        before = self._status
         try:
             self._look_at_graph(now)
             command, self._status = self._gate.cycle(now)
@@ -296,7 +300,10 @@ class GateNode(Node):
             command, self._status = self._gate.fail(now, f"{type(error).__name__}: {error}")
         stamp = self.get_clock().now().to_msg()
         self._publish_command(command, stamp)
-        self._publish_status(self._status, stamp, lateness)
+        # In words it is told at once; numbers may wait, for those who listen have work to do.
+        if now.steady >= self._status_due or before is None or _words(before) != _words(self._status):
+            self._status_due = now.steady + STATUS_PERIOD_S
+            self._publish_status(self._status, stamp)
         self._audit.write(self._gate.take_decisions())
         self._tell(self._status)
 
@@ -322,13 +329,13 @@ class GateNode(Node):
             self._gripper = command.gripper
             self._grippers.publish(Float64(data=command.gripper))
 
-    def _publish_status(self, status: Status, stamp: Any, lateness: float) -> None:
+    def _publish_status(self, status: Status, stamp: Any) -> None:
         message = GateStatus(
             state=int(status.state),
             mode=int(status.mode),
             reason=status.reason,
             chunk_id=status.chunk_id,
-            cycle_lateness_s=lateness,
+            cycle_lateness_s=self._worst_lateness,
             chunks_executed=status.chunks_executed,
             chunks_rejected=status.chunks_rejected,
         )
@@ -344,6 +351,7 @@ class GateNode(Node):
             for check in status.checks
         ]
         self._statuses.publish(message)
+        self._worst_lateness = 0.0
 
     def _tell(self, status: Status) -> None:
         """Log changes of state, not of the numbers in the reason."""
@@ -395,8 +403,8 @@ class GateNode(Node):
     def _now(self) -> Now:
         return Now(self._steady.now().nanoseconds * 1e-9, self.get_clock().now().nanoseconds * 1e-9)
 
-    def _measure_lateness(self, steady: float) -> float:
-        """Seconds after the time at which this cycle was due."""
+    def _measure_lateness(self, steady: float) -> None:
+        """How long after the time at which it was due this cycle began."""
         period = self._config.cycle_s
         lateness = steady - self._due
         if lateness < 0:  # the first cycle, or the grid of the others began late
@@ -404,7 +412,7 @@ class GateNode(Node):
         self._due += period * (1 + int(max(0.0, lateness) / period))
         lateness = max(0.0, lateness)
         self._lateness.append(lateness)
-        return lateness
+        self._worst_lateness = max(self._worst_lateness, lateness)
 
     def _look_at_graph(self, now: Now) -> None:
         if now.steady < self._graph_due:
@@ -490,6 +498,13 @@ def hash_of_pixels(serialized: bytes) -> int:
     """A hash of what follows the stamp in a serialized image; of a part of it if it is large."""
     rest = memoryview(serialized)[12:]
     return zlib.crc32(bytes(rest[:: 1 + len(rest) // HASHED_BYTES]))
+
+
+def _words(status: Status) -> tuple:
+    """What a status says but for numbers."""
+    oks = tuple(check.ok for check in status.checks)
+    counts = status.chunks_executed, status.chunks_rejected
+    return status.state, status.mode, status.chunk_id, oks, counts
 
 
 def _why_contradictory(values: dict[str, Any]) -> str | None:

@@ -120,7 +120,7 @@ PARAMETERS = (
 )  # fmt: skip
 
 NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-TICK_S = 0.01
+TICK_S = 0.02
 POSE_TIMEOUT_S = 0.5
 GATE_TIMEOUT_S = 0.3
 GATE_GRACE_S = 0.15  # from sending a chunk until the gate must be heard to execute it

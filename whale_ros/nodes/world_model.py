@@ -210,6 +210,7 @@ class WorldModelNode(Node):
                     self._image_arrived.wait(0.5)
                 messages = list(self._images)
                 self._images.clear()
+            began = time.monotonic()
             try:
                 heartbeat = self._judge(messages)
             except Exception as error:  # whatever it is, the gate must hear that nothing is known
@@ -223,6 +224,10 @@ class WorldModelNode(Node):
                 self.get_logger().warning(heartbeat.message, throttle_duration_sec=2.0)
             if self._running:
                 self._uncertainty.publish(heartbeat)
+            # At most half of the time, or a fast camera would leave nothing for imagining.
+            with self._image_arrived:
+                took_s = time.monotonic() - began
+                self._image_arrived.wait_for(lambda: not self._running, took_s)
 
     def _judge(self, messages: list[Image]) -> Uncertainty:
         """Take all in, and judge the newest."""
