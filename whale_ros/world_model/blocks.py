@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from whale_ros.world_model.cache import Cache, KeyValue
 
-Rotation = tuple[Tensor, Tensor]  # cosines and sines, (T, D/H/2) each
+Rotation = tuple[Tensor, Tensor]  # cosines and signed sines, (T, D/H) each
 
 
 class SpatioTemporalTransformer(nn.Module):
@@ -142,8 +142,7 @@ class Attention(nn.Module):
 
         Only differences of positions matter, so the keys of a window that slides stay valid.
         """
-        query, key, value = self._project(x_BTD)
-        query, key = rotate(query, rotation), rotate(key, rotation)
+        query, key, value = self._project(x_BTD, rotation)
         if not caches:
             return self._merge(F.scaled_dot_product_attention(query, key, value, attn_mask=mask))
         tokens = len(x_BTD) // sum(cache.batch for cache in caches)
@@ -156,11 +155,21 @@ class Attention(nn.Module):
         ]
         return self._merge(torch.cat(attended) if len(attended) > 1 else attended[0])
 
-    def _project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _project(
+        self, x: Tensor, rotation: Rotation | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Normalised queries and keys, rotated if asked, and values; (B, H, T, D/H) each.
+
+        Queries and keys together: small models spend their time on the number of operations.
+        """
         batch, length, width = x.shape
         qkv = self.qkv(x).view(batch, length, 3, self.heads, width // self.heads)
-        query, key, value = qkv.permute(2, 0, 3, 1, 4)
-        return self.query_norm(query), self.key_norm(key), value
+        both = F.rms_norm(qkv[:, :, :2], (width // self.heads,))
+        both = both * torch.stack([self.query_norm.weight, self.key_norm.weight]).unsqueeze(1)
+        if rotation is not None:
+            both = rotate(both, rotation)
+        query, key = both.permute(2, 0, 3, 1, 4)
+        return query, key, qkv[:, :, 2].transpose(1, 2)
 
     def _merge(self, x_BHTD: Tensor) -> Tensor:
         batch, heads, length, size = x_BHTD.shape
@@ -230,13 +239,15 @@ def rotary(positions_T: Tensor, size: int) -> Rotation:
     half = size // 2
     frequencies = 100.0 ** (-torch.arange(half, device=positions_T.device) / half)
     angles = positions_T[:, None] * frequencies
-    return angles.cos(), angles.sin()
+    sines = angles.sin()
+    return angles.cos().repeat(1, 2), torch.cat([-sines, sines], dim=-1)
 
 
-def rotate(x_BHTD: Tensor, rotation: Rotation) -> Tensor:
-    cos, sin = rotation
-    first, second = x_BHTD.chunk(2, dim=-1)
-    return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
+def rotate(x: Tensor, rotation: Rotation) -> Tensor:
+    """x: (B, T, 2, H, D/H)"""
+    cos, sin = (part[:, None, None] for part in rotation)
+    first, second = x.chunk(2, dim=-1)
+    return torch.addcmul(x * cos, torch.cat([second, first], dim=-1), sin)
 
 
 def mlp(width: int) -> nn.Sequential:
