@@ -29,7 +29,6 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import PoseStamped, Quaternion, TwistStamped, Vector3
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image
@@ -44,6 +43,7 @@ from whale_ros.gate.config import GateConfig
 from whale_ros.gate.core import Command, Gate, State, Status
 from whale_ros.gate.pose import Pose
 from whale_ros.msg import ApprovedChunk, Check, GateStatus, Uncertainty
+from whale_ros.nodes.lean_node import LeanNode
 from whale_ros.nodes.parameters import BadParameter, Parameter, declare
 from whale_ros.nodes.sequences import ACTION_SPACE_PARAMETERS, action_space, seconds
 from whale_ros.nodes.topics import why_silent, wrong_type
@@ -158,7 +158,7 @@ RELIABLE = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
-class GateNode(Node):
+class GateNode(LeanNode):
     def __init__(self) -> None:
         """Raises BadParameter."""
         super().__init__("gate")
@@ -301,7 +301,8 @@ class GateNode(Node):
         stamp = self.get_clock().now().to_msg()
         self._publish_command(command, stamp)
         # In words it is told at once; numbers may wait, for those who listen have work to do.
-        if now.steady >= self._status_due or before is None or _words(before) != _words(self._status):
+        changed = before is None or _words(before) != _words(self._status)
+        if changed or now.steady >= self._status_due:
             self._status_due = now.steady + STATUS_PERIOD_S
             self._publish_status(self._status, stamp)
         self._audit.write(self._gate.take_decisions())

@@ -10,11 +10,11 @@ from rcl_interfaces.msg import ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
 from rclpy.client import Client
 from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from std_srvs.srv import Trigger
 
 from whale_ros.msg import GateStatus, SimState, Uncertainty
+from whale_ros.nodes.lean_node import LeanNode
 from whale_ros.srv import Degrade, ResetTask, SetGateMode
 
 Wait = Callable[[Callable[[], bool], float, str], bool]
@@ -31,7 +31,7 @@ class ServiceRefused(Exception):
     """A service did not do what it was asked to; the message says which, and why."""
 
 
-class Operator(Node):
+class Operator(LeanNode):
     def __init__(self, name: str = "operator") -> None:
         super().__init__(name)
         self.success = False

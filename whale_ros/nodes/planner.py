@@ -18,7 +18,6 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import PoseStamped
 from rclpy.client import Client
 from rclpy.executors import ExternalShutdownException
-from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.task import Future
 from rclpy.time import Time
@@ -34,6 +33,7 @@ from whale_ros.msg import (
     PlanDecision,
     Uncertainty,
 )
+from whale_ros.nodes.lean_node import LeanNode
 from whale_ros.nodes.parameters import BadParameter, Parameter, declare
 from whale_ros.nodes.sequences import (
     ACTION_SPACE_PARAMETERS,
@@ -154,7 +154,7 @@ class Question:
     given_up: bool = False  # a late answer is waited for, lest questions pile up, but not used
 
 
-class PlannerNode(Node):
+class PlannerNode(LeanNode):
     def __init__(self) -> None:
         """Raises BadParameter."""
         super().__init__("planner")

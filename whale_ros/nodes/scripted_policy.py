@@ -11,9 +11,9 @@ import sys
 import numpy as np
 import rclpy
 from rclpy.executors import ExternalShutdownException
-from rclpy.node import Node
 
 from whale_ros.msg import ApprovedChunk, CandidateSet, GateStatus, SimState
+from whale_ros.nodes.lean_node import LeanNode
 from whale_ros.nodes.parameters import BadParameter, Parameter, declare
 from whale_ros.nodes.sequences import (
     ACTION_SPACE_PARAMETERS,
@@ -42,7 +42,7 @@ PARAMETERS = (
 RESPONSE_S = 0.08  # the state shows what was commanded so long ago: ramps, and the arm's own lag
 
 
-class ScriptedPolicyNode(Node):
+class ScriptedPolicyNode(LeanNode):
     def __init__(self) -> None:
         """Raises BadParameter."""
         super().__init__("scripted_policy")

@@ -17,7 +17,6 @@ import numpy as np
 import rclpy
 from geometry_msgs.msg import PoseStamped, TwistStamped
 from rclpy.executors import ExternalShutdownException
-from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.time import Duration, Time
 from sensor_msgs.msg import Image, JointState
@@ -26,6 +25,7 @@ from std_msgs.msg import Float64
 from whale_ros.actions.space import ActionSpace
 from whale_ros.msg import SimState
 from whale_ros.nodes.images import from_array
+from whale_ros.nodes.lean_node import LeanNode
 from whale_ros.nodes.parameters import BadParameter, Parameter, declare
 from whale_ros.sim.arm import STEP_S, TASKS, SimArm
 from whale_ros.sim.faults import CameraFaults
@@ -71,7 +71,7 @@ BEST_EFFORT = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
-class SimRobot(Node):
+class SimRobot(LeanNode):
     def __init__(self) -> None:
         """Raises BadParameter."""
         super().__init__("sim_robot")

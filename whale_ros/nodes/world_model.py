@@ -16,7 +16,6 @@ import torch
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import PoseStamped, TwistStamped
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 from std_msgs.msg import Float64
@@ -37,6 +36,7 @@ from whale_ros.memory import keep_freed_memory
 from whale_ros.msg import ActionSequence, GateStatus, PlanDecision, Prediction, Uncertainty
 from whale_ros.nodes.commands import PoseDifferences, twist_array
 from whale_ros.nodes.images import BadImage, from_array, to_rgb
+from whale_ros.nodes.lean_node import LeanNode
 from whale_ros.nodes.parameters import BadParameter, Parameter, declare
 from whale_ros.nodes.sequences import BadSequence, seconds, to_actions
 from whale_ros.nodes.topics import why_silent
@@ -87,7 +87,7 @@ LATCHED = QoSProfile(
 )
 
 
-class WorldModelNode(Node):
+class WorldModelNode(LeanNode):
     """Raises BadParameter or CheckpointError when it cannot start."""
 
     def __init__(self) -> None:
