@@ -13,7 +13,7 @@ from rclpy.subscription import Subscription
 class LeanNode(Node):
     """A node without rclpy's own listeners for incompatible QoS, two for each topic.
 
-    They only log, and take 40 % of what each message costs (`benchmarks/node.py`). Where nothing
+    They only log, and take a fifth of what each message costs (`benchmarks/node.py`). Where nothing
     arrives, `whale_ros.nodes.topics.why_silent` says why.
     """
 
