@@ -208,6 +208,20 @@ def test_a_value_at_its_threshold_passes(rig, change):
     assert not failing(rig.status)
 
 
+def test_an_uncertainty_that_is_carried_over_a_gripper_switch_may_stay_the_same(rig):
+    rig.heartbeat = {"uncertainty": 0.25, "retraced": False}
+    rig.send(np.tile([0.01, 0, 0, 0, 0, 0, 0], (8, 1)))
+    rig.cycle(59)
+    assert rig.moving() and rig.status.state is State.EXECUTING
+
+
+def test_an_uncertainty_that_is_carried_over_for_too_long_counts_as_maximal(rig):
+    rig.heartbeat = {"retraced": False}
+    rig.send(np.tile([0.01, 0, 0, 0, 0, 0, 0], (8, 1)))
+    rig.cycle(100)
+    assert rig.status.state is State.HOLD and "no image was retraced" in rig.status.reason
+
+
 def test_an_uncertainty_that_does_not_change_while_the_arm_moves_counts_as_maximal(rig):
     rig.heartbeat = {"uncertainty": 0.25}
     rig.cycle(100)

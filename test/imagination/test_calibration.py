@@ -152,6 +152,15 @@ def test_it_learns_once_in_an_episode_s_length_of_motion_from_the_worst_of_it():
     assert calm.value < CALIBRATION.factor() < alarmed.value <= CALIBRATION.pooled[-1]
 
 
+@pytest.mark.parametrize("impossible", [0.0, -1.0, math.nan])
+def test_what_a_broken_model_says_counts_as_maximal(impossible):
+    broken, alarmed = (RunningFactor(CALIBRATION, "", adaptive=True) for _ in range(2))
+    for start in range(30):
+        drive(broken, [0.1] * 20 + [impossible] + [0.1] * (EPISODE - 21), start_s=7 * start)
+        drive(alarmed, [0.1] * 20 + [9.0] + [0.1] * (EPISODE - 21), start_s=7 * start)
+    assert broken.value == alarmed.value
+
+
 def test_what_the_planner_would_have_chosen_counts_too():
     seen, chosen = (RunningFactor(CALIBRATION, "", adaptive=True) for _ in range(2))
     for start in range(30):

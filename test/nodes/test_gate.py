@@ -69,6 +69,7 @@ class World:
         if "heartbeat" not in self.silent:
             self.beats += 1
             message = Uncertainty(ready=True, uncertainty=self.uncertainty + 1e-4 * self.beats)
+            message.took_part = 15
             message.threshold, message.familiarity_threshold = 0.5, 0.3
             message.familiarity_error, message.checkpoint = 0.1, "abc"
             self.heartbeats.publish(self._stamp(message))

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from whale_ros.policy_optimization.pictures import draw_study
-from whale_ros.policy_optimization.study import study_table, summarise
+from whale_ros.policy_optimization.study import differences, study_table, summarise
 
 EPISODES = 4
 
@@ -48,12 +48,25 @@ def test_the_table_and_the_picture_hold_every_policy(results, offline, tmp_path)
         "episodes": EPISODES,
         "settings": {"penalty_spread": 1.0},
         "policies": summarise(results, offline),
+        "differences": {"on minus off": {"mean": 0.1, "interval": [-0.2, 0.3]}},
     }
-    lines = study_table(report).splitlines()
+    *lines, last = study_table(report).splitlines()
+    assert last == "return, on minus off: 0.100 (-0.200 .. 0.300)"
     assert [line.split()[0] for line in lines[2:]] == ["recorded", "cloned", "on"]
     assert "0.700" in lines[-1] and "1.000" in lines[-1]
     draw_study(report, tmp_path / "pictures" / "study.png")
     assert (tmp_path / "pictures" / "study.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_policies_are_compared_scene_by_scene(results):
+    for seed in (0, 1):
+        returns = [0.1, 0.3, 0.1, 0.3] if seed == 0 else [0.3, 0.5, 0.3, 0.5]
+        (results / f"off_{seed}.json").write_text(json.dumps({"return": returns}))
+    compared = differences(results)
+    assert list(compared) == ["on minus off", "off minus cloned"]
+    constant = compared["off minus cloned"]  # in every scene, however much the scenes differ
+    assert constant["mean"] == pytest.approx(-0.1)
+    assert constant["interval"] == pytest.approx([-0.1, -0.1])
 
 
 def test_a_folder_without_results_is_refused(tmp_path, offline):

@@ -60,6 +60,8 @@ def run(options: argparse.Namespace) -> None:
 
     if options.split == options.test_split:
         raise ValueError(f"--split and --test-split are both {options.split!r}; try it on others")
+    if "train" in (options.split, options.test_split):
+        raise ValueError("a model is surer of the episodes of split 'train'; calibrate with others")
     rank(1, options.alpha)  # raises ValueError now, not after the work
     if options.candidates < 1:
         raise ValueError(f"--candidates must be 1 or more, not {options.candidates}")

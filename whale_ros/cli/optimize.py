@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> None:
     from whale_ros.policy_optimization.offline import load_offline
     from whale_ros.policy_optimization.optimize import Settings
     from whale_ros.policy_optimization.pictures import draw_study
-    from whale_ros.policy_optimization.study import study, study_table, summarise
+    from whale_ros.policy_optimization.study import differences, study, study_table, summarise
     from whale_ros.training.record import claim_run
     from whale_ros.world_model.checkpoint import SHIPPED, load_checkpoint
 
@@ -76,6 +76,7 @@ def run(options: argparse.Namespace) -> None:
         **conditions,
         "recorded_episodes": len(data.behaviors),
         "policies": table,
+        "differences": differences(options.output),
         "hardware": hardware(),
         "torch": torch.__version__,
     }

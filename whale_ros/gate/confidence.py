@@ -13,13 +13,17 @@ from whale_ros.gate.watchdogs import Watchdog
 
 IDENTICAL_LIMIT = 5  # bit-identical uncertainties of a moving scene: the model or camera is frozen
 MOVED_M = 0.001
+CARRIED_S = 0.65  # the world model repeats its last uncertainty so long over a gripper switch
 # A quarter of the distance of features in -1 .. 1, and an entropy in shares of its maximum.
 MAX_UNCERTAINTY = 0.25 * 2.0 + 1.0
 
 
 @dataclass(frozen=True)
 class Heartbeat:
-    """What world_model/uncertainty says; `stamp` [s] is of the camera image that was judged."""
+    """What world_model/uncertainty says; `stamp` [s] is of the camera image that was judged.
+
+    retraced: false where the uncertainty is that of an earlier image.
+    """
 
     stamp: float
     ready: bool
@@ -29,6 +33,7 @@ class Heartbeat:
     familiarity_threshold: float
     checkpoint: str
     message: str = ""
+    retraced: bool = True
 
 
 class Confidence:
@@ -44,6 +49,7 @@ class Confidence:
         )
         self._identical = 0
         self._position: np.ndarray | None = None
+        self._retraced_s = -math.inf  # stamp of the newest that was not carried over
 
     def feed(self, now: Now, heartbeat: Heartbeat, position: np.ndarray | None) -> str | None:
         """position (3,): of the end effector. None if the heartbeat counts, else why not.
@@ -55,7 +61,9 @@ class Confidence:
             return None
         reason = self.watchdog.feed(now, heartbeat.stamp)
         if reason is None:
-            self._count_identical(heartbeat, position)
+            if heartbeat.retraced:
+                self._count_identical(heartbeat, position)
+                self._retraced_s = heartbeat.stamp
             self.heartbeat = heartbeat
         return reason
 
@@ -72,6 +80,9 @@ class Confidence:
             return Check("uncertainty", False, math.inf, threshold, message)
         if not 0 < value <= MAX_UNCERTAINTY:
             message = f"uncertainty {value:g} is impossible and counts as maximal"
+            return Check("uncertainty", False, math.inf, threshold, message)
+        if beat.stamp - self._retraced_s > CARRIED_S:
+            message = "no image was retraced for too long: the uncertainty counts as maximal"
             return Check("uncertainty", False, math.inf, threshold, message)
         if self._identical >= IDENTICAL_LIMIT:
             message = (

@@ -163,12 +163,13 @@ class RunningFactor:
     def value(self) -> float:
         return self._fixed if self._adaptive is None else self._adaptive.value
 
-    def see_image(self, stamp_s: float, score: float) -> None:
-        """The larger one of an image's uncertainty and unfamiliarity, in units of their scales."""
+    def see_image(self, stamp_s: float, *scores: float) -> None:
+        """An image's uncertainty and unfamiliarity, in units of their scales."""
         since_s, self._stamp_s = stamp_s - self._stamp_s, stamp_s
         if not self.executing or self._adaptive is None:
             return
-        self.see_choice(score)
+        for score in scores:
+            self.see_choice(score)
         self._seen_s += since_s if 0 < since_s < GAP_S else 0.0
         if self._seen_s >= self.calibration.episode_s:
             self._adaptive.update(self._worst)
@@ -176,8 +177,8 @@ class RunningFactor:
 
     def see_choice(self, score: float) -> None:
         """The uncertainty of what a planner chose or, but for the threshold, would have chosen."""
-        if self.executing:
-            self._worst = max(self._worst, math.inf if math.isnan(score) else score)
+        if self.executing:  # what is no number above zero comes from a broken model
+            self._worst = max(self._worst, score if score > 0 else math.inf)
 
 
 def save_calibration(path: Path, calibration: Calibration) -> None:

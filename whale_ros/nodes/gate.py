@@ -242,6 +242,7 @@ class GateNode(LeanNode):
                 familiarity_threshold=message.familiarity_threshold,
                 checkpoint=message.checkpoint,
                 message=message.message,
+                retraced=message.took_part != 0,
             ),
         )
 

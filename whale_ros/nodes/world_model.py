@@ -265,12 +265,8 @@ class WorldModelNode(LeanNode):
         value = self._carry_over(stamp_s, judgement.retraced, judgement.uncertainty)
         if self._factor is not None:
             scales = self._card.scales
-            self._factor.see_image(
-                stamp_s,
-                max(
-                    value / scales.live_uncertainty, judgement.unfamiliarity / scales.unfamiliarity
-                ),
-            )
+            scores = value / scales.live_uncertainty, judgement.unfamiliarity / scales.unfamiliarity
+            self._factor.see_image(stamp_s, *scores)
         heartbeat = self._not_ready("")
         heartbeat.header = newest.header
         heartbeat.ready = self._was_ready = True

@@ -29,6 +29,7 @@ from whale_ros.world_model.whale_st import WhaleST
 
 CLONED = "cloned"  # the policy that the others begin as
 MEASURES = ("return", "success")
+COMPARED = (("on", "off"), ("on", "shuffled"), ("off", CLONED))
 
 
 def study(
@@ -75,6 +76,22 @@ def study(
         arm.close()
 
 
+def differences(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return of one policy minus that of another, over the same scenes and the seeds of both.
+
+    Empty where a folder does not hold both.
+    """
+    table = {}
+    for first, second in COMPARED:
+        one, other = (_results(folder, name) for name in (first, second))
+        if seeds := sorted(one.keys() & other.keys()):
+            of_one, of_other = (
+                torch.tensor([results[seed]["return"] for seed in seeds]) for results in (one, other)
+            )
+            table[f"{first} minus {second}"] = _statistics(of_one - of_other)
+    return table
+
+
 def summarise(folder: Path, data: OfflineData) -> dict[str, dict[str, Any]]:
     """Of each kind of policy in `folder`, and of the recorded episodes ("recorded").
 
@@ -83,10 +100,7 @@ def summarise(folder: Path, data: OfflineData) -> dict[str, dict[str, Any]]:
     """
     table: dict[str, dict[str, Any]] = {"recorded": _recorded(data)}
     for name in (CLONED, *UNCERTAINTIES):
-        files = sorted(folder.glob(f"{name}_*.json"))
-        results = {
-            int(file.stem.rpartition("_")[2]): json.loads(file.read_text()) for file in files
-        }
+        results = _results(folder, name)
         if not results:
             continue
         table[name] = {"seeds": sorted(results)}
@@ -121,6 +135,10 @@ def study_table(report: dict[str, Any]) -> str:
             low, high = of["interval"]
             cells.append(f"{of['mean']:.3f} +- {sd:6} ({low:.3f} .. {high:.3f})")
         lines.append(f"{name:10}{len(numbers.get('seeds', ())):>6}  {cells[0]}      {cells[1]}")
+    lines += [
+        f"return, {name}: {of['mean']:.3f} ({of['interval'][0]:.3f} .. {of['interval'][1]:.3f})"
+        for name, of in report["differences"].items()
+    ]
     return "\n".join(lines)
 
 
@@ -141,6 +159,12 @@ def _statistics(values: torch.Tensor) -> dict[str, Any]:
 def _uncorrected(correction: Correction) -> Policy:
     nothing = np.zeros(ACTION, np.float32)
     return lambda observation: correction.apply(observation, nothing)
+
+
+def _results(folder: Path, name: str) -> dict[int, dict]:
+    """By seed."""
+    files = sorted(folder.glob(f"{name}_*.json"))
+    return {int(file.stem.rpartition("_")[2]): json.loads(file.read_text()) for file in files}
 
 
 def _file(folder: Path, name: str, seed: int) -> Path:
