@@ -51,10 +51,12 @@ def test_the_urgent_thread_passes_between_two_steps_of_the_patient_one():
     threads[1].start()
     while not waiting(way):
         assert threads[1].is_alive()
+    assert way.patient_is_here
     model.go_on.set()
     for thread in threads:
         thread.join(TIMEOUT_S)
         assert not thread.is_alive()
+    assert not way.patient_is_here
     assert model.log == ["patient 0", "urgent 0", "urgent 1", "patient 1", "patient 2", "patient 3"]
 
 

@@ -125,6 +125,11 @@ class LiveModel:
                 while stamp_s - self._frames[0].stamp_s > (HISTORY + 1) * self._step_s:
                     self._frames.popleft()
 
+    @property
+    def is_imagining(self) -> bool:
+        """Whether candidates are being imagined, which judging slows down."""
+        return self._way.patient_is_here
+
     def set_goal(self, image: np.ndarray) -> None:
         """What the scene should look like in the end, (height, width, 3) uint8 RGB."""
         _, codes = self._encode([image])

@@ -20,6 +20,7 @@ class RightOfWay:
         self._changed = threading.Condition()
         self._busy = False
         self._urgent_waits = False
+        self.patient_is_here = False  # has the way, or waits for it
 
     @contextmanager
     def urgent(self) -> Iterator[None]:
@@ -34,10 +35,12 @@ class RightOfWay:
 
     @contextmanager
     def patient(self) -> Iterator[None]:
+        self.patient_is_here = True
         self._enter_patiently()
         try:
             yield
         finally:
+            self.patient_is_here = False
             self._leave()
 
     def let_pass(self) -> None:

@@ -225,9 +225,10 @@ class WorldModelNode(LeanNode):
             if self._running:
                 self._uncertainty.publish(heartbeat)
             # At most half of the time, or a fast camera would leave nothing for imagining.
-            with self._image_arrived:
-                took_s = time.monotonic() - began
-                self._image_arrived.wait_for(lambda: not self._running, took_s)
+            if self._live.is_imagining:
+                with self._image_arrived:
+                    took_s = time.monotonic() - began
+                    self._image_arrived.wait_for(lambda: not self._running, took_s)
 
     def _judge(self, messages: list[Image]) -> Uncertainty:
         """Take all in, and judge the newest."""

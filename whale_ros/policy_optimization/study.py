@@ -85,10 +85,9 @@ def differences(folder: Path) -> dict[str, dict[str, Any]]:
     for first, second in COMPARED:
         one, other = (_results(folder, name) for name in (first, second))
         if seeds := sorted(one.keys() & other.keys()):
-            of_one, of_other = (
-                torch.tensor([results[seed]["return"] for seed in seeds]) for results in (one, other)
-            )
-            table[f"{first} minus {second}"] = _statistics(of_one - of_other)
+            returns = [[results[seed]["return"] for seed in seeds] for results in (one, other)]
+            minus = torch.tensor(returns[0]) - torch.tensor(returns[1])
+            table[f"{first} minus {second}"] = _statistics(minus)
     return table
 
 
