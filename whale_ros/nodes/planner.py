@@ -35,6 +35,7 @@ from whale_ros.msg import (
 )
 from whale_ros.nodes.lean_node import LeanNode
 from whale_ros.nodes.parameters import BadParameter, Parameter, declare
+from whale_ros.nodes.screening import SCREENING_PARAMETERS, Screening
 from whale_ros.nodes.sequences import (
     ACTION_SPACE_PARAMETERS,
     BadSequence,
@@ -46,7 +47,7 @@ from whale_ros.nodes.sequences import (
 from whale_ros.nodes.topics import why_silent
 from whale_ros.planning.commitment import RunningChunk, follow, is_due, settle
 from whale_ros.planning.proposals import deviation, propose
-from whale_ros.planning.screening import Choice, choose, why_leaves
+from whale_ros.planning.screening import Choice, choose, judged_part, why_leaves
 from whale_ros.srv import Predict
 
 PARAMETERS = (
@@ -106,6 +107,7 @@ PARAMETERS = (
         read_only=True,
     ),
     *ACTION_SPACE_PARAMETERS,
+    *SCREENING_PARAMETERS,
     Parameter("base_frame", "base", "Frame of poses and actions.", read_only=True),
     Parameter("pose_topic", "ee_pose", "PoseStamped of the end effector, in.", read_only=True),
     Parameter(
@@ -189,6 +191,7 @@ class PlannerNode(LeanNode):
         subscribe(GateStatus, values["gate_status_topic"], self._on_gate, 1)
         subscribe(PoseStamped, values["pose_topic"], self._on_pose, NEWEST)
         subscribe(Float64, values["gripper_command_topic"], self._on_gripper, 1)
+        self._screening = Screening(self, values, self._space, self._why_blind, self._position)
         self.create_timer(TICK_S, self._tick)
         self.create_timer(1.0, self._report)
 
@@ -289,6 +292,13 @@ class PlannerNode(LeanNode):
 
     def _why_not_now(self) -> str:
         """Why the world model is not even asked; empty if it is."""
+        why = self._why_blind()
+        if why or self._values["sample_without_policy"]:
+            return why
+        return self._why_no_policy()
+
+    def _why_blind(self) -> str:
+        """Why nothing can be imagined now, whatever it is; empty if it can."""
         values = self._values
         if self._heartbeat is None:
             return why_silent(self, values["uncertainty_topic"], Uncertainty)
@@ -302,9 +312,12 @@ class PlannerNode(LeanNode):
             return f"service {values['predict_service']} is not there"
         if self._pose is None or time.monotonic() - self._pose[0] > POSE_TIMEOUT_S:
             return f"no pose: {why_silent(self, values['pose_topic'], PoseStamped)}"
-        if not values["sample_without_policy"]:
-            return self._why_no_policy()
         return ""
+
+    def _position(self) -> np.ndarray:
+        """(3,) of the end effector, newest; only where _why_blind has nothing to say."""
+        assert self._pose is not None
+        return self._pose[1]
 
     def _why_no_policy(self) -> str:
         if self._policy_problem:
@@ -409,10 +422,9 @@ class PlannerNode(LeanNode):
         uncertainty = np.array([p.uncertainty for p in answer.predictions])
         # Without a goal image nothing tells the candidates apart but the policy.
         goals = [p.goal_distance[-1] if p.goal_distance else 0.0 for p in answer.predictions]
-        assert self._pose is not None
         low = np.array(self._values["workspace_low"])
         high = np.array(self._values["workspace_high"])
-        position = self._pose[1]
+        position = self._position()
         passed = max(0.0, (self._now() - question.start_s) / self._space.step_s)
         obstacles = [why_leaves(c, passed, position, low, high) for c in question.candidates]
         return choose(
@@ -420,7 +432,7 @@ class PlannerNode(LeanNode):
             uncertainty,
             self._bound(answer.threshold),
             [
-                actions[: np.flatnonzero(list(prediction.took_part)).max(initial=-1) + 1]
+                judged_part(actions, prediction.took_part)
                 for actions, prediction in zip(question.candidates, answer.predictions, strict=True)
             ],
             np.array(goals),

@@ -65,6 +65,14 @@ def choose(
     return Choice(best, reason, scores, verdicts)
 
 
+def judged_part(actions: np.ndarray, took_part: Sequence[int]) -> np.ndarray:
+    """Of the actions (H, 7) those up to the last imagined frame that was retraced.
+
+    took_part: (H,), 0 where a frame was not.
+    """
+    return actions[: np.flatnonzero(list(took_part)).max(initial=-1) + 1]
+
+
 def why_leaves(
     actions: np.ndarray, passed: float, position: np.ndarray, low: np.ndarray, high: np.ndarray
 ) -> str | None:
