@@ -12,6 +12,7 @@ from whale_ros.gate.chunk import Chunk
 from whale_ros.gate.confidence import Heartbeat
 from whale_ros.gate.config import GateConfig
 from whale_ros.gate.core import Gate
+from whale_ros.gate.picture import Picture
 from whale_ros.gate.pose import Pose
 
 ROS_EPOCH = 1_700_000_000.0
@@ -27,9 +28,12 @@ class Rig:
     def __init__(self, config: GateConfig | None = None) -> None:
         self.config = config or GateConfig()
         self.t = 0.0
+        self.skipped_s = 0.0  # by which ROS time is ahead of the steady clock
         self.gate = Gate(self.config, self.now)
         self.silent: set[str] = set()
         self.frozen = False  # the camera repeats one picture
+        self.picture_kind: dict = {}
+        self.pressed = False  # the e-stop
         self.position = np.array([0.0, 0.6, 0.2])
         self.quaternion = np.array([1.0, 0.0, 0.0, 0.0])
         self.heartbeat: dict = {}
@@ -38,7 +42,7 @@ class Rig:
 
     @property
     def now(self) -> Now:
-        return Now(START + self.t, ROS_EPOCH + self.t)
+        return Now(START + self.t, ROS_EPOCH + self.t + self.skipped_s)
 
     def cycle(self, n: int = 1):
         """n cycles of 10 ms; images and heartbeats every tenth of them, poses in each."""
@@ -46,8 +50,10 @@ class Rig:
             self.t = round(self.t + 0.01, 6)
             tick = round(self.t * 100)
             if tick % 10 == 0 and "camera" not in self.silent:
-                picture = 7 if self.frozen else tick
+                picture = self.picture(7 if self.frozen else tick)
                 self.gate.on_camera(self.now, self.now.ros, picture)
+            if "estop" not in self.silent:
+                self.gate.on_estop(self.now, self.pressed)
             if "pose" not in self.silent:
                 self.gate.on_pose(self.now, self.pose())
             if tick % 10 == 0 and "heartbeat" not in self.silent:
@@ -55,6 +61,10 @@ class Rig:
             self.command, self.status = self.gate.cycle(self.now)
             self.position = self.position + self.command.twist[:3] * 0.01
         return self.status
+
+    def picture(self, pixels: int = 0, **change) -> Picture:
+        picture = Picture(pixels, 128, 128, "rgb8", 384, 49152)
+        return dataclasses.replace(picture, **(self.picture_kind | change))
 
     def pose(self, **change) -> Pose:
         pose = Pose(self.now.ros, "base", self.position.copy(), self.quaternion)

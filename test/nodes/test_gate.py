@@ -12,15 +12,13 @@ from geometry_msgs.msg import PoseStamped, TwistStamped
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rclpy.serialization import serialize_message
 from rclpy.time import Time
 from sensor_msgs.msg import Image
-from std_msgs.msg import Float64, String
+from std_msgs.msg import Bool, Float64, String
 from std_srvs.srv import Trigger
 
 from whale_ros.actions.space import ActionSpace
 from whale_ros.msg import ApprovedChunk, GateStatus, Uncertainty
-from whale_ros.nodes.gate import stamp_of
 from whale_ros.srv import SetGateMode
 
 pytestmark = pytest.mark.ros
@@ -55,7 +53,9 @@ class World:
 
     def _send_image(self) -> None:
         if "camera" not in self.silent:
-            self.images.publish(self._stamp(Image(height=8, width=8, step=24, encoding="rgb8")))
+            rows = 8 if "rows" not in self.silent else 4
+            image = Image(height=rows, width=8, step=24, encoding="rgb8", data=bytes(24 * rows))
+            self.images.publish(self._stamp(image))
 
     def _send_pose(self) -> None:
         if "pose" not in self.silent:
@@ -135,14 +135,6 @@ def test_it_never_loads_torch():
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
-def test_the_stamp_is_read_from_the_serialized_picture():
-    image = Image(height=1, width=2, step=6, encoding="rgb8")
-    image.header.stamp.sec, image.header.stamp.nanosec = 1_700_000_000, 250_000_000
-    assert stamp_of(serialize_message(image)) == 1_700_000_000.25
-    with pytest.raises(ValueError, match="3 bytes"):
-        stamp_of(b"abc")
-
-
 def test_alone_it_publishes_zeros_and_says_what_is_missing(ros, start):
     start("gate", *FILES)
     statuses = ros.listen(GateStatus, "gate/status")
@@ -201,6 +193,34 @@ def test_a_bad_chunk_is_rejected_with_the_reason(world, ros, change, words):
     ros.wait(lambda: words in world.status.reason, f"{words!r} in the status")
     assert world.status.chunks_rejected == 1
     assert not any(command.twist.linear.x for command in world.commands)
+
+
+def test_pictures_of_another_size_latch(world):
+    world.start_moving()
+    world.silent = {"rows"}
+    world.wait_held(GateStatus.LATCHED)
+    assert "pictures are 8 x 4 rgb8, the first ones were 8 x 8 rgb8" in world.status.reason
+
+
+def test_an_estop_that_is_pressed_or_dies_latches(ros, start):
+    world = World(ros)
+    presses = ros.node.create_publisher(Bool, "estop", 1)
+    pressed = False
+    timer = ros.node.create_timer(0.02, lambda: presses.publish(Bool(data=pressed)))
+    start("gate", *FILES, "-p", "estop_topic:=estop", "-p", "estop_timeout_s:=0.3")
+    world.wait_released()
+    world.start_moving()
+    pressed = True
+    world.wait_held(GateStatus.LATCHED)
+    assert "estop is pressed" in world.status.reason
+    assert "pressed" in ros.call(Trigger, "gate/reset").message
+    pressed = False
+    ros.wait(lambda: ros.call(Trigger, "gate/reset").success, "the reset")
+    world.wait_released()
+    world.start_moving()
+    ros.node.destroy_timer(timer)
+    world.wait_held(GateStatus.LATCHED)
+    assert "counts as pressed" in world.status.reason
 
 
 def test_a_chunk_counts_once(world, ros):

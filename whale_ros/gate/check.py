@@ -15,10 +15,14 @@ class Now:
 
 @dataclass(frozen=True)
 class Check:
-    """A measured value beside its threshold; `message` says in words, with units, what it means."""
+    """A measured value beside its threshold; `message` says in words, with units, what it means.
+
+    urgent: the arm is held at the first bad cycle.
+    """
 
     name: str
     ok: bool
     value: float
     threshold: float
     message: str
+    urgent: bool = False

@@ -67,6 +67,11 @@ class Confidence:
             self.heartbeat = heartbeat
         return reason
 
+    def forget(self, why: str) -> None:
+        self.watchdog.forget(why)
+        self.heartbeat, self._retraced_s = None, -math.inf
+        self._identical, self._position = 0, None
+
     def checks(self, now: Now) -> list[Check]:
         return [self.watchdog.check(now), self._uncertainty(), self._familiarity()]
 

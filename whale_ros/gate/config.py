@@ -10,7 +10,7 @@ from whale_ros.actions.space import ActionSpace
 
 @dataclass(frozen=True)
 class GateConfig:
-    """Lengths in metres, angles in radians, times in seconds. No value means "off".
+    """Lengths in metres, angles in radians, times in seconds. No number means "off".
 
     Raises ValueError that names the field if a number is not positive and finite, or the
     workspace box is inside out; or if no arm can be told actions of that type.
@@ -33,6 +33,10 @@ class GateConfig:
     heartbeat_timeout_s: float = 0.5
     heartbeat_max_image_age_s: float = 1.0  # from the image's stamp to the arrival of its judgement
     future_tolerance_s: float = 0.05
+    max_skew_s: float = 0.05  # between an image and the pose nearest to it
+
+    estop_topic: str = ""  # empty: there is none
+    estop_timeout_s: float = 0.1
 
     chunk_max_age_s: float = 1.0  # from approval to arrival
     chunk_max_validity_s: float = 5.0  # from approval to expiry

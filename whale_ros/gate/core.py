@@ -1,7 +1,8 @@
 """The gate's decisions: what the arm is commanded in each cycle, and why.
 
     gate = Gate(GateConfig(), now)
-    gate.on_camera(now, stamp); gate.on_pose(now, pose); gate.on_heartbeat(now, heartbeat)
+    gate.on_camera(now, stamp, picture); gate.on_pose(now, pose)
+    gate.on_heartbeat(now, heartbeat); gate.on_estop(now, pressed)
     why = gate.on_chunk(now, chunk)      # None: accepted
     command, status = gate.cycle(now)    # every 10 ms, whatever came or did not come
 
@@ -21,14 +22,21 @@ import numpy as np
 from whale_ros.gate.approvals import Approvals
 from whale_ros.gate.check import Check, Now
 from whale_ros.gate.chunk import Chunk, why_malformed, why_too_fast, why_unsure, why_untimely
+from whale_ros.gate.clock import LATCH_S as CLOCK_LATCH_S
+from whale_ros.gate.clock import ClockWatch
 from whale_ros.gate.confidence import Confidence, Heartbeat
 from whale_ros.gate.config import GateConfig
 from whale_ros.gate.debounce import Debounce
+from whale_ros.gate.estop import EStop
 from whale_ros.gate.limits import Ramp, check_workspace, why_leaves_workspace
-from whale_ros.gate.picture import PictureWatch
+from whale_ros.gate.picture import KindWatch, Picture, PictureWatch
 from whale_ros.gate.pose import Pose, PoseWatch
 from whale_ros.gate.setpoint import Setpoint
+from whale_ros.gate.skew import SkewWatch
 from whale_ros.gate.watchdogs import Watchdog
+
+NETWORK_SILENCE_S = 1.0  # of camera, pose and world model at once: we are cut off from the arm
+MAX_CYCLE_S = 0.1  # a gate that slept for longer knows nothing of the arm
 
 
 class State(enum.IntEnum):
@@ -88,6 +96,10 @@ class Gate:
             config.future_tolerance_s,
         )
         self._picture = PictureWatch()
+        self._kind = KindWatch()
+        self._skew = SkewWatch(config.max_skew_s)
+        self._clock = ClockWatch(now)
+        self._estop = EStop(config.estop_topic, config.estop_timeout_s)
         self._pose = PoseWatch(config)
         self._confidence = Confidence(config)
         self._approvals = Approvals()
@@ -96,7 +108,7 @@ class Gate:
         self._setpoint = Setpoint(config)
         self._topic_problems: dict[str, str] = {}
         self._other_commanders: tuple[str, ...] = ()
-        self._was_alone = False
+        self._was_released = False
         self._chunk: Chunk | None = None
         self._begun = False
         self._gripper: float | None = None
@@ -108,24 +120,38 @@ class Gate:
         self._note = ""  # what became of the last chunk
         self._accepted = now.steady
         self._last_cycle = now.steady
+        self._cycle_took_s = 0.0
+        self._silence_s = 0.0
         self._decisions: list[dict[str, Any]] = []
 
     # ---- what comes in
 
-    def on_camera(self, now: Now, stamp: float, picture: int | None = None) -> str | None:
-        """None if the image counts, else why it is dropped. picture: a hash of its pixels."""
-        reason = self._camera.feed(now, stamp)
-        if reason is None and picture is not None:
-            self._picture.feed(picture, self._position)
+    def on_camera(self, now: Now, stamp: float, picture: Picture) -> str | None:
+        """None if the image counts, else why it is dropped."""
+        reason = self._camera.feed(now, stamp, picture.why_bad())
+        if reason is None:
+            self._picture.feed(picture.pixels, self._position)
+            self._kind.feed(picture)
+            self._skew.feed_image(stamp)
         return reason
 
     def on_pose(self, now: Now, pose: Pose) -> str | None:
         """None if the pose counts, else why it is dropped."""
-        return self._pose.feed(now, pose)
+        reason = self._pose.feed(now, pose)
+        if reason is None:
+            self._skew.feed_pose(pose.stamp)
+        return reason
 
     def on_heartbeat(self, now: Now, heartbeat: Heartbeat) -> str | None:
         """None if the heartbeat counts, else why it is dropped."""
         return self._confidence.feed(now, heartbeat, self._position)
+
+    def on_estop(self, now: Now, pressed: bool) -> None:
+        """One heartbeat of the emergency stop."""
+        self._estop.feed(now, pressed)
+        if pressed:  # also if it is released again before the next cycle
+            check = self._estop.check(now)
+            self._latch(now, check.message, check.name)
 
     def on_graph(self, problems: Mapping[str, str], other_commanders: tuple[str, ...]) -> None:
         """What is wrong with each topic, and who else publishes commands."""
@@ -169,10 +195,13 @@ class Gate:
         if self.state is not State.LATCHED:
             return None
         for check in self._checks:
+            if check.name == "picture_kind":  # a person may accept another kind of pictures
+                continue
             if check.name == self._latch_check and not check.ok:
                 self._decide(now, "reset refused", check.message)
                 return f"the cause persists: {check.message}"
         self._approvals.forget_replaced()
+        self._kind.accept()
         self._begin_hold(now, State.HOLD, "reset just now")
         self._decide(now, "reset", None)
         return None
@@ -198,12 +227,17 @@ class Gate:
     def cycle(self, now: Now) -> tuple[Command, Status]:
         """The command of this cycle, and why."""
         before = self.state
-        seconds = min(max(now.steady - self._last_cycle, 0.0), 2 * self.config.cycle_s)
+        self._cycle_took_s = now.steady - self._last_cycle
+        seconds = min(max(self._cycle_took_s, 0.0), 2 * self.config.cycle_s)
         self._last_cycle = now.steady
+        self._watch_clock(now)
         self._checks = self._run_checks(now)
         was_tripped = self._debounce.tripped
         failing = self._debounce.update(self._checks)
-        self._latch_if_severe(now, failing)
+        for check in failing:
+            if self._is_severe(check, was_tripped):
+                self._latch(now, check.message, check.name)
+        self._was_released = self._was_released or not self._debounce.tripped
 
         if self.state is State.LATCHED:
             reason = f"latched until reset: {self._latch_reason}"
@@ -341,10 +375,17 @@ class Gate:
         return (
             self._camera.check(now),
             self._picture.check(self._position),
+            self._kind.check(),
             self._pose.check(now),
+            self._pose.check_content(now),
             self._pose.check_jump(),
+            self._skew.check(),
             check_workspace(self._position, self.config),
             *self._confidence.checks(now),
+            *self._clock.checks(),
+            *([self._estop.check(now)] if self.config.estop_topic else []),
+            self._check_network(now),
+            self._check_loop(),
             self._check_checkpoint(),
             Check(
                 "command_topic",
@@ -375,15 +416,57 @@ class Gate:
         )
         return Check("checkpoint", same, float(not same), 0.0, message)
 
-    def _latch_if_severe(self, now: Now, failing: list[Check]) -> None:
-        """What no planner may recover from by itself."""
-        for check in failing:
-            jumped = check.name == "pose_jump" and self.state is State.EXECUTING
-            # At the start others may still be leaving: that is a hold, not a latch.
-            intruded = check.name == "command_topic" and self._was_alone
-            if (jumped and self.mode is Mode.GATE) or intruded:
-                self._latch(now, check.message, check.name)
-        self._was_alone = self._was_alone or not self._debounce.tripped
+    def _check_network(self, now: Now) -> Check:
+        """Whether anything at all still arrives."""
+        watchdogs = self._camera, self._pose.watchdog, self._confidence.watchdog
+        if min(watchdog.age(now) for watchdog in watchdogs) < self._cycle_took_s:
+            self._silence_s = 0.0
+        else:  # a gate that slept has not listened all the while
+            self._silence_s += min(self._cycle_took_s, MAX_CYCLE_S)
+        silence, limit = self._silence_s, NETWORK_SILENCE_S
+        message = f"camera, pose and world model are all silent for {silence:.3f} s"
+        return Check("network", silence <= limit, silence, limit, f"{message}, limit {limit:g} s")
+
+    def _check_loop(self) -> Check:
+        took, limit = self._cycle_took_s, max(MAX_CYCLE_S, 3 * self.config.cycle_s)
+        message = f"the gate's last cycle took {took:.3f} s, limit {limit:g} s"
+        return Check("loop", 0.0 <= took <= limit, took, limit, message, urgent=True)
+
+    def _watch_clock(self, now: Now) -> None:
+        """Stamps from before a jump say nothing of the time after it."""
+        self._clock.look(now)
+        if not self._clock.jumped:
+            return
+        why = "ROS time jumped"
+        self._camera.forget(why)
+        self._pose.forget(why)
+        self._confidence.forget(why)
+        self._skew.forget()
+        if self.state is not State.LATCHED:
+            self._begin_hold(now, State.HOLD, why)
+            if self._clock.jump_s < 0:  # what was approved until then looks newer than it is
+                self._hold_began = now.ros - self._clock.jump_s
+
+    def _is_severe(self, check: Check, was_tripped: bool) -> bool:
+        """Whether a failing check latches: no planner may recover from it by itself."""
+        if check.name == "estop":
+            return self._estop.was_heard
+        # At the start others may still be leaving: that is a hold, not a latch.
+        if check.name == "command_topic":
+            return self._was_released
+        if self.mode is Mode.MONITOR_ONLY:
+            return False
+        if check.name == "clock_jump":
+            return not check.value <= CLOCK_LATCH_S
+        if check.name == "picture_kind":
+            return True
+        if self.mode is Mode.HOLD:
+            return False
+        if check.name == "pose_jump":
+            return self.state is State.EXECUTING
+        if check.name == "picture":
+            return not was_tripped
+        return check.name == "network" and self._was_released
 
     def _latch(self, now: Now, reason: str, check: str = "") -> None:
         if self.state is State.LATCHED:
@@ -414,6 +497,7 @@ class Gate:
                 "reason": reason or "",
                 "state": self.state.name,
                 "mode": self.mode.name,
+                "failing": [check.name for check in self._checks if not check.ok],
                 "camera_stamp": self._camera.stamp,
                 "pose_stamp": pose.stamp if pose else None,
                 "heartbeat_stamp": beat.stamp if beat else None,

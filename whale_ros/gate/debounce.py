@@ -1,4 +1,4 @@
-"""Trip after some bad cycles in a row, release after many good ones."""
+"""Trip after some bad cycles in a row, or an urgent one; release after many good ones."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ class Debounce:
         failing = [check for check in checks if not check.ok]
         self._bad = {check.name: self._bad.get(check.name, 0) + 1 for check in failing}
         self.good = 0 if failing else self.good + 1
-        if any(count >= self.trip_cycles for count in self._bad.values()):
+        urgent = any(check.urgent for check in failing)
+        if urgent or any(count >= self.trip_cycles for count in self._bad.values()):
             self.tripped = True
         elif self.good >= self.release_cycles:
             self.tripped = False

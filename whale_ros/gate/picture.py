@@ -1,6 +1,9 @@
-"""Notice a camera that repeats one picture, with stamps as fresh as ever, while the arm moves."""
+"""Notice a camera that repeats one picture, with stamps as fresh as ever, while the arm moves,
+and one whose pictures become of another kind."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -8,6 +11,52 @@ from whale_ros.gate.check import Check
 
 MOVED_M = 0.02  # a hand that moved so far must have changed the picture
 REPEATS = 5
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image without its pixels. pixels: a hash of them; step: bytes of a row; size: of all."""
+
+    pixels: int
+    height: int
+    width: int
+    encoding: str
+    step: int
+    size: int
+
+    @property
+    def kind(self) -> str:
+        return f"{self.width} x {self.height} {self.encoding}"
+
+    def why_bad(self) -> str | None:
+        """Why it cannot be an image, or None."""
+        if not (self.height and self.step >= self.width > 0):
+            return f"its size is {self.kind} with rows of {self.step} bytes"
+        if self.size != self.height * self.step:
+            return f"it has {self.size} bytes, expected {self.height} rows of {self.step}"
+        return None
+
+
+class KindWatch:
+    """Pictures stay of the kind of the first: the calibration is of that kind only."""
+
+    def __init__(self) -> None:
+        self._first = ""
+        self._newest = ""
+
+    def feed(self, picture: Picture) -> None:
+        self._newest = picture.kind
+        self._first = self._first or picture.kind
+
+    def accept(self) -> None:
+        """A person has seen the change; whether it is calibrated for, the world model judges."""
+        self._first = self._newest
+
+    def check(self) -> Check:
+        same = self._newest == self._first
+        message = f"pictures are {self._newest}"
+        message += "" if same else f", the first ones were {self._first}"
+        return Check("picture_kind", same, float(not same), 0.0, message, urgent=True)
 
 
 class PictureWatch:

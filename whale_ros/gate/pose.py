@@ -12,6 +12,7 @@ from whale_ros.gate.config import GateConfig
 from whale_ros.gate.watchdogs import Watchdog
 
 QUATERNION_TOLERANCE = 1e-3
+BAD_POSES_S = 0.1  # of nothing but poses that cannot be used
 JUMP_FLOOR_S = 0.05  # drivers send poses in bursts when they are late: closer stamps say nothing
 
 
@@ -36,12 +37,19 @@ class PoseWatch:
         )
         self._jump = 0.0  # largest step since the last check, 1 = twice the speed limit
         self._jump_message = "no jump"
+        self._bad_since: float | None = None  # steady
+        self._why_bad_now = ""
 
     def feed(self, now: Now, pose: Pose) -> str | None:
         """None if the pose counts, else why it is dropped."""
         was_alive = self.watchdog.check(now).ok
-        reason = self.watchdog.feed(now, pose.stamp, self._why_bad(pose))
+        bad = self._why_bad(pose)
+        reason = self.watchdog.feed(now, pose.stamp, bad)
+        if bad:
+            self._bad_since = now.steady if self._bad_since is None else self._bad_since
+            self._why_bad_now = bad
         if reason is None:
+            self._bad_since = None
             if self.pose is not None and was_alive:
                 self._measure_jump(self.pose, pose)
             self.pose = pose
@@ -49,6 +57,16 @@ class PoseWatch:
 
     def check(self, now: Now) -> Check:
         return self.watchdog.check(now)
+
+    def check_content(self, now: Now) -> Check:
+        bad_s = 0.0 if self._bad_since is None else now.steady - self._bad_since
+        message = f"poses have been bad for {bad_s:.3f} s, limit {BAD_POSES_S:g} s"
+        message += f": {self._why_bad_now}" if bad_s else ""
+        return Check("pose_content", bad_s <= BAD_POSES_S, bad_s, BAD_POSES_S, message)
+
+    def forget(self, why: str) -> None:
+        self.watchdog.forget(why)
+        self.pose = None
 
     def check_jump(self) -> Check:
         """Judges the poses since the last call."""

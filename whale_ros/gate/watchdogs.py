@@ -20,6 +20,7 @@ class Watchdog:
         self.stamp = math.nan
         self._arrival = -math.inf
         self._dropped = ""
+        self._forgotten = ""
 
     def feed(self, now: Now, stamp: float, why_bad: str | None = None) -> str | None:
         """Take a message's stamp [s]; None if it counts, else why it is dropped.
@@ -32,6 +33,11 @@ class Watchdog:
         self._dropped = reason or ""
         return reason
 
+    def forget(self, why: str) -> None:
+        """What came before counts no longer."""
+        self.stamp, self._arrival = math.nan, -math.inf
+        self._forgotten = f" since {why}"
+
     def age(self, now: Now) -> float:
         """Seconds since the newest message that counted; infinite before the first."""
         return now.steady - self._arrival
@@ -39,7 +45,7 @@ class Watchdog:
     def check(self, now: Now) -> Check:
         age = self.age(now)
         if math.isinf(age):
-            message = f"no {self.name} message yet"
+            message = f"no {self.name} message{self._forgotten or ' yet'}"
         else:
             message = f"newest {self.name} message is {age:.3f} s old, limit {self.timeout_s:g} s"
         if self._dropped:

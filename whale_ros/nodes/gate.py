@@ -13,11 +13,9 @@ import json
 import math
 import os
 import signal
-import struct
 import sys
 import time
 import traceback
-import zlib
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -32,7 +30,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image
-from std_msgs.msg import Float64
+from std_msgs.msg import Bool, Float64
 from std_srvs.srv import Trigger
 
 from whale_ros.gate.audit import AuditLog
@@ -46,14 +44,15 @@ from whale_ros.msg import ApprovedChunk, Check, GateStatus, Uncertainty
 from whale_ros.nodes.lean_node import LeanNode
 from whale_ros.nodes.parameters import BadParameter, Parameter, declare
 from whale_ros.nodes.sequences import ACTION_SPACE_PARAMETERS, action_space, seconds
+from whale_ros.nodes.serialized_image import picture_of, stamp_of
 from whale_ros.nodes.topics import why_silent, wrong_type
 from whale_ros.srv import SetGateMode
 
 DEFAULT = GateConfig()
 FAREWELL_S = 0.25  # how long zeros are published before the process ends
 GRIPPER_EVERY = 10  # cycles, unless it changes: a gripper keeps its last command
-HASHED_BYTES = 200_000  # of an image; a hash of all of a large one would make a cycle late
 GRAPH_PERIOD_S = 0.05  # how often other commanders are looked for
+READ_CLOCKS_TRIES = 10
 STATUS_PERIOD_S = 0.05  # between statuses in which nothing but numbers has changed
 
 
@@ -69,6 +68,11 @@ PARAMETERS = (
     _fixed("pose_topic", "ee_pose", "geometry_msgs/PoseStamped of the end effector."),
     _fixed("chunk_topic", "approved_chunk", "whale_ros/ApprovedChunk of the planner."),
     _fixed("uncertainty_topic", "world_model/uncertainty", "whale_ros/Uncertainty, the heartbeat."),
+    _fixed(
+        "estop_topic",
+        DEFAULT.estop_topic,
+        "std_msgs/Bool, `true` is pressed; 20 a second or more. Empty: there is no e-stop.",
+    ),
     _fixed("command_topic", "arm/twist_command", "Command of the arm, see command_type."),
     _fixed(
         "command_type",
@@ -135,6 +139,20 @@ PARAMETERS = (
         0.001,
         0.5,
     ),
+    _fixed(
+        "max_skew_s",
+        DEFAULT.max_skew_s,
+        "From an image's stamp to that of the nearest pose [s].",
+        0.005,
+        0.5,
+    ),
+    _fixed(
+        "estop_timeout_s",
+        DEFAULT.estop_timeout_s,
+        "An e-stop that was not heard for longer counts as pressed [s].",
+        0.02,
+        1,
+    ),
     _fixed("chunk_max_age_s", DEFAULT.chunk_max_age_s, "From approval to arrival [s].", 0.02, 5),
     _fixed(
         "chunk_max_validity_s",
@@ -154,6 +172,7 @@ PARAMETERS = (
 )
 
 NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+NO_PRESS_LOST = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
 RELIABLE = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
@@ -198,6 +217,10 @@ class GateNode(LeanNode):
             self.create_subscription(
                 message_type, values[topic], self._guard(callback), qos, raw=raw
             )
+        if values["estop_topic"]:
+            self.create_subscription(
+                Bool, values["estop_topic"], self._guard(self._on_estop), NO_PRESS_LOST
+            )
         self.create_service(Trigger, "~/stop", self._on_stop)
         self.create_service(Trigger, "~/reset", self._on_reset)
         self.create_service(SetGateMode, "~/set_mode", self._on_set_mode)
@@ -216,7 +239,12 @@ class GateNode(LeanNode):
     # ---- messages in
 
     def _on_image(self, serialized: bytes) -> None:
-        self._gate.on_camera(self._now(), stamp_of(serialized), hash_of_pixels(serialized))
+        try:
+            stamp, picture = stamp_of(serialized), picture_of(serialized)
+        except ValueError as error:
+            self.get_logger().warning(f"image dropped: {error}", throttle_duration_sec=1.0)
+        else:
+            self._gate.on_camera(self._now(), stamp, picture)
 
     def _on_pose(self, message: PoseStamped) -> None:
         p, q = message.pose.position, message.pose.orientation
@@ -245,6 +273,9 @@ class GateNode(LeanNode):
                 retraced=message.took_part != 0,
             ),
         )
+
+    def _on_estop(self, message: Bool) -> None:
+        self._gate.on_estop(self._now(), message.data)
 
     def _on_chunk(self, message: ApprovedChunk) -> None:
         actions = message.actions
@@ -403,7 +434,13 @@ class GateNode(LeanNode):
     # ---- clocks and graph
 
     def _now(self) -> Now:
-        return Now(self._steady.now().nanoseconds * 1e-9, self.get_clock().now().nanoseconds * 1e-9)
+        for _ in range(READ_CLOCKS_TRIES):
+            before = self._steady.now().nanoseconds
+            ros = self.get_clock().now().nanoseconds
+            # Who is put to sleep between the two would see ROS time jump.
+            if self._steady.now().nanoseconds - before < 1_000_000:
+                break
+        return Now(before * 1e-9, ros * 1e-9)
 
     def _measure_lateness(self, steady: float) -> None:
         """How long after the time at which it was due this cycle began."""
@@ -482,24 +519,6 @@ def gate_config(values: dict[str, Any]) -> GateConfig:
             if name in values and name not in ("workspace_low", "workspace_high")
         },
     )
-
-
-def stamp_of(serialized: bytes) -> float:
-    """header.stamp [s] of a serialized message whose first field is a header.
-
-    So that a picture of any size costs the gate nothing. Raises ValueError if it is too short.
-    """
-    if len(serialized) < 12:
-        raise ValueError(f"a message of {len(serialized)} bytes has no header")
-    order = "<" if serialized[1] & 1 else ">"  # CDR encapsulation: bit 0 is little endian
-    sec, nanosec = struct.unpack_from(f"{order}iI", serialized, 4)
-    return sec + nanosec * 1e-9
-
-
-def hash_of_pixels(serialized: bytes) -> int:
-    """A hash of what follows the stamp in a serialized image; of a part of it if it is large."""
-    rest = memoryview(serialized)[12:]
-    return zlib.crc32(bytes(rest[:: 1 + len(rest) // HASHED_BYTES]))
 
 
 def _words(status: Status) -> tuple:

@@ -1,0 +1,70 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from whale_ros.gate.config import GateConfig
+from whale_ros.gate.core import State
+
+CONFIG = dataclasses.replace(GateConfig(), estop_topic="estop")
+SLOW = np.tile([0.005, 0, 0, 0, 0, 0, 0], (8, 1))
+
+
+@pytest.fixture
+def rig(new_rig):
+    rig = new_rig(CONFIG)
+    rig.cycle(130)
+    rig.send(SLOW)
+    rig.cycle(5)
+    assert rig.moving()
+    return rig
+
+
+@pytest.mark.parametrize("mode", ["gate", "monitor_only"])
+def test_pressed_is_zero_in_the_next_cycle_and_latches_in_every_mode(rig, mode):
+    rig.gate.set_mode(rig.now, mode)
+    rig.cycle()
+    rig.send(SLOW)
+    rig.cycle()
+    assert rig.moving()
+    rig.pressed = True
+    rig.cycle()
+    assert not rig.moving() and rig.status.state is State.LATCHED
+    assert "estop is pressed" in rig.status.reason
+    assert "the cause persists" in rig.gate.reset(rig.now)
+    rig.pressed = False
+    rig.cycle(200)
+    assert rig.status.state is State.LATCHED
+    assert rig.gate.reset(rig.now) is None
+
+
+def test_a_press_of_a_moment_counts(rig):
+    rig.gate.on_estop(rig.now, True)
+    rig.cycle()
+    assert rig.status.state is State.LATCHED, "though a release came before the next cycle"
+
+
+def test_silence_counts_as_pressed_and_not_before_its_limit(rig):
+    rig.silent = {"estop"}
+    rig.cycle(9)
+    assert rig.moving()
+    rig.cycle(2)
+    assert not rig.moving() and rig.status.state is State.LATCHED
+    assert "counts as pressed" in rig.status.reason
+
+
+def test_one_that_was_never_heard_holds_but_needs_no_reset(new_rig):
+    rig = new_rig(CONFIG)
+    rig.silent = {"estop"}
+    rig.cycle(130)
+    assert rig.status.state is State.HOLD and "no e-stop was heard on estop" in rig.status.reason
+    rig.silent = set()
+    rig.cycle(101)
+    assert rig.send() is None
+
+
+def test_where_there_is_none_none_is_missed(new_rig):
+    rig = new_rig()
+    rig.silent = {"estop"}
+    rig.cycle(130)
+    assert "estop" not in [check.name for check in rig.status.checks] and rig.send() is None

@@ -1,0 +1,60 @@
+"""What the gate must know of a serialized sensor_msgs/Image, read without copying its pixels."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+from whale_ros.gate.picture import Picture
+
+HASHED_BYTES = 200_000  # a hash of all of a large image would make a cycle late
+LONGEST_NAME = 256  # bytes of frame_id and encoding; who sends longer ones means harm
+
+
+def stamp_of(serialized: bytes) -> float:
+    """header.stamp [s]. Raises ValueError if the message is too short."""
+    sec, nanosec = _Reader(serialized).take("iI")
+    return sec + nanosec * 1e-9
+
+
+def picture_of(serialized: bytes) -> Picture:
+    """Raises ValueError if the message is cut off or claims more than it has."""
+    reader = _Reader(serialized)
+    reader.take("iI")
+    reader.text()
+    height, width = reader.take("II")
+    encoding = reader.text()
+    reader.take("B")
+    step, size = reader.take("II")
+    pixels = memoryview(serialized)[reader.at :][:size]
+    # What follows the pixels is padding, of at most 3 bytes.
+    if len(pixels) < size:
+        raise ValueError(f"an image claims {size} bytes of pixels and has {len(pixels)}")
+    sample = bytes(pixels[:: 1 + size // HASHED_BYTES])
+    return Picture(zlib.crc32(sample), height, width, encoding, step, size)
+
+
+class _Reader:
+    """Fields of a CDR message, one after the other."""
+
+    def __init__(self, serialized: bytes) -> None:
+        self._bytes = serialized
+        self.at = 4  # behind the encapsulation, whose second byte's bit 0 is little endian
+        self._order = "<" if serialized[1:2] and serialized[1] & 1 else ">"
+
+    def take(self, format: str) -> tuple[int, ...]:
+        """Numbers of one size, e.g. "II"."""
+        each = struct.calcsize(f"={format[0]}")
+        start = 4 + -(-(self.at - 4) // each) * each  # aligned to their size
+        self.at = start + each * len(format)
+        if self.at > len(self._bytes):
+            raise ValueError(f"a message of {len(self._bytes)} bytes ends before its fields do")
+        return struct.unpack_from(f"{self._order}{format}", self._bytes, start)
+
+    def text(self) -> str:
+        """A string; its length counts the zero at its end."""
+        (length,) = self.take("I")
+        start, self.at = self.at, self.at + length
+        if length > LONGEST_NAME or self.at > len(self._bytes):
+            raise ValueError(f"a text claims {length} bytes, at most {LONGEST_NAME} are allowed")
+        return bytes(self._bytes[start : self.at]).rstrip(b"\0").decode(errors="replace")
