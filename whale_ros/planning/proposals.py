@@ -34,7 +34,7 @@ def propose(
     tails = [tail for tail in policy if len(tail)]
     steps = horizon - len(committed)
     gripper = float(committed[-1, GRIPPER])
-    named = _tails([_fit(tail, steps) for tail in tails], steps, gripper, space, rng)
+    named = _tails([fit(tail, steps) for tail in tails], steps, gripper, space, rng)
     candidates: dict[str, np.ndarray] = {}
     while len(candidates) < count:
         name, tail = next(named)
@@ -74,12 +74,12 @@ def _tails(
     while True:
         number += 1
         if policy and number % 3:
-            yield f"noisy {number}", policy[0] + rng.uniform(0.2, 1) * _noise(steps, space, rng)
+            yield f"noisy {number}", policy[0] + rng.uniform(0.2, 1) * noise(steps, space, rng)
         else:
             yield f"sampled {number}", _sampled(steps, gripper, space, rng)
 
 
-def _fit(tail: np.ndarray, steps: int) -> np.ndarray:
+def fit(tail: np.ndarray, steps: int) -> np.ndarray:
     """Cut to `steps` actions, or stand still after the last one."""
     missing = stand_still(max(0, steps - len(tail)), float(tail[-1, GRIPPER]))
     return np.concatenate([tail[:steps], missing])
@@ -99,17 +99,23 @@ def _sampled(
     speed = rng.uniform(0.2, 1) * space.max_translation_m / np.linalg.norm(direction)
     actions = stand_still(steps, gripper)
     actions[:, POSITION] = direction * speed
-    return actions + 0.5 * _noise(steps, space, rng)
+    return actions + 0.5 * noise(steps, space, rng)
 
 
-def _noise(steps: int, space: ActionSpace, rng: np.random.Generator) -> np.ndarray:
-    """Correlated noise (steps, 7), none for the gripper."""
-    spread = np.zeros(DIM)
-    spread[POSITION] = TRANSLATION_NOISE * space.max_translation_m
-    spread[ROTATION] = ROTATION_NOISE * space.max_rotation_rad
-    noise = np.zeros((steps, DIM))
-    noise[0] = spread * rng.normal(size=DIM)
+def noise(steps: int, space: ActionSpace, rng: np.random.Generator) -> np.ndarray:
+    """Correlated noise (steps, 7) of the standard deviation `spread`."""
+    deviation = spread(space)
+    drawn = np.zeros((steps, DIM))
+    drawn[0] = deviation * rng.normal(size=DIM)
     for step in range(1, steps):
-        fresh = spread * rng.normal(size=DIM)
-        noise[step] = CORRELATION * noise[step - 1] + np.sqrt(1 - CORRELATION**2) * fresh
-    return noise
+        fresh = deviation * rng.normal(size=DIM)
+        drawn[step] = CORRELATION * drawn[step - 1] + np.sqrt(1 - CORRELATION**2) * fresh
+    return drawn
+
+
+def spread(space: ActionSpace) -> np.ndarray:
+    """(7,) standard deviation of the noise; none for the gripper."""
+    deviation = np.zeros(DIM)
+    deviation[POSITION] = TRANSLATION_NOISE * space.max_translation_m
+    deviation[ROTATION] = ROTATION_NOISE * space.max_rotation_rad
+    return deviation

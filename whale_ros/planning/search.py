@@ -1,0 +1,109 @@
+"""Model-predictive search for actions: CEM and MPPI over what the world model imagines.
+
+Candidates are drawn from a normal distribution of the new actions, which is then moved towards
+those that scored best: in CEM (cross-entropy method, as in arXiv 1805.12114) it is fitted to the
+best quarter, in MPPI (arXiv 1509.01149) its mean becomes their average, weighted by the exponential
+of the score. From plan to plan the mean is kept, less what was executed meanwhile (warm start), so
+that one round for each plan is enough where there is no time for more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from whale_ros.actions.space import DIM, GRIPPER, ActionSpace
+from whale_ros.planning.commitment import stand_still
+from whale_ros.planning.proposals import fit, noise, spread
+
+ELITES = 0.25  # share of the candidates that CEM is fitted to
+TEMPERATURE = 0.3  # of MPPI, in standard deviations of the scores
+KEPT = 0.3  # of the distribution before: with few candidates the best are so by chance
+NARROWEST = 0.2  # of the widest spread: a search that has converged must still be able to turn
+
+
+class Search:
+    """method: cem or mppi. A search goes on from plan to plan; `begin` starts the next one."""
+
+    def __init__(self, method: str, space: ActionSpace) -> None:
+        self._is_cem = method == "cem"
+        self._space = space
+        self._mean = np.empty((0, DIM))
+        self._spread = np.empty((0, DIM))  # in units of `noise`, so 1 is the widest
+        self._start_s = 0.0  # when the first action of the mean begins
+        self._best: np.ndarray | None = None  # tail (n, 7) that scored best in this plan
+
+    def begin(self, start_s: float, steps: int, gripper: float) -> None:
+        """Start a plan of `steps` new actions, the first of which begins at start_s."""
+        done = round((start_s - self._start_s) / self._space.step_s)
+        known = self._mean[done:] if 0 <= done < len(self._mean) else np.empty((0, DIM))
+        spread = self._spread[done:] if len(known) else np.empty((0, DIM))
+        self._mean = fit(known, steps) if len(known) else stand_still(steps, gripper)
+        self._mean[:, GRIPPER] = gripper
+        self._spread = np.concatenate([spread, np.ones((steps, DIM))])[:steps]
+        self._start_s, self._best = start_s, None
+
+    def widen(self) -> None:
+        """Look as far around as at first."""
+        self._spread = np.ones_like(self._spread)
+
+    def propose(
+        self,
+        committed: np.ndarray,
+        policy: Sequence[np.ndarray],
+        count: int,
+        rng: np.random.Generator,
+    ) -> dict[str, np.ndarray]:
+        """`count` different candidates (H, 7) by name, as `proposals.propose`; after `begin`."""
+        steps = len(self._mean)
+        tails = self._tails([fit(tail, steps) for tail in policy if len(tail)], rng)
+        candidates: dict[str, np.ndarray] = {}
+        while len(candidates) < count:
+            name, tail = next(tails)
+            actions = np.concatenate([committed, self._space.clip(tail)])
+            if not any(np.array_equal(actions, other) for other in candidates.values()):
+                candidates[name] = actions
+        return candidates
+
+    def learn(self, candidates: np.ndarray, scores: np.ndarray) -> None:
+        """Move towards what scored low, of candidates (K, H, 7) and scores (K,).
+
+        Those that are not finite, because they were rejected, are stayed away from.
+        """
+        good = np.isfinite(scores)
+        if not good.any():
+            self.widen()
+            return
+        tails, scores = candidates[good][:, -len(self._mean) :], scores[good]
+        self._best = tails[scores.argmin()]
+        if self._is_cem:
+            elites = tails[np.argsort(scores)[: max(2, round(ELITES * len(candidates)))]]
+            mean = elites.mean(axis=0)
+            widest = np.maximum(spread(self._space), 1e-9)
+            found = np.clip(elites.std(axis=0) / widest, NARROWEST, 1.0)
+            self._spread = KEPT * self._spread + (1 - KEPT) * found
+        else:
+            weights = np.exp(-(scores - scores.min()) / (TEMPERATURE * scores.std() + 1e-9))
+            mean = np.einsum("k,ksd->sd", weights / weights.sum(), tails)
+        gripper = self._best[:, GRIPPER]  # it is open or closed, not half of both
+        self._mean = KEPT * self._mean + (1 - KEPT) * mean
+        self._mean[:, GRIPPER] = gripper
+
+    def _tails(
+        self, policy: list[np.ndarray], rng: np.random.Generator
+    ) -> Iterator[tuple[str, np.ndarray]]:
+        """New actions (steps, 7) by name, without end."""
+        if self._best is not None:
+            yield "best so far", self._best
+        for i, tail in enumerate(policy):
+            yield "policy" if i == 0 else f"policy {i + 1}", tail
+        yield "still", stand_still(len(self._mean), float(self._mean[0, GRIPPER]))
+        yield "mean", self._mean
+        number = 0
+        while True:
+            number += 1
+            yield (
+                f"sampled {number}",
+                self._mean + self._spread * noise(len(self._mean), self._space, rng),
+            )
