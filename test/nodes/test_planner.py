@@ -5,8 +5,9 @@ import time
 import numpy as np
 import pytest
 from geometry_msgs.msg import PoseStamped
-from rclpy.qos import qos_profile_sensor_data
+from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
 from rclpy.time import Time
+from std_srvs.srv import Trigger
 
 from whale_ros.actions.space import DIM, GRIPPER, ActionSpace
 from whale_ros.msg import (
@@ -347,3 +348,67 @@ def test_the_time_of_a_sequence_survives_the_message():
     assert seconds(message.header.stamp) == pytest.approx(1.75e9 + 0.3, abs=1e-6)
     assert Time.from_msg(message.header.stamp).nanoseconds > 0
     np.testing.assert_allclose(actions_of(message), policy_actions(), atol=1e-7)
+
+
+GOAL = np.array([0.08, 0.6, 0.2])  # 8 cm from where the arm is
+
+
+@pytest.fixture
+def planner(ros, start):
+    def planner(**parameters) -> Surroundings:
+        given = {"candidates": 12, "planning_latency_s": 0.8, **parameters}
+        start("planner", *(part for k, v in given.items() for part in ("-p", f"{k}:={v}")))
+        around = Surroundings(ros)
+        ros.wait(around.policy.get_subscription_count, "the planner")
+        return around
+
+    return planner
+
+
+@pytest.mark.parametrize("method", ["cem", "mppi"])
+def test_a_search_comes_nearer_to_a_goal_pose_round_after_round(planner, ros, method):
+    around = planner(
+        method=method, rounds=4, sample_without_policy=True, pose_weight=10.0, image_weight=0.0
+    )
+    around.proposes = False
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    goals = ros.node.create_publisher(PoseStamped, "goal_pose", latched)
+    ros.wait(goals.get_subscription_count, "the planner's subscription")
+    goal = PoseStamped()
+    goal.header.frame_id = "base"
+    goal.pose.position.x, goal.pose.position.y, goal.pose.position.z = GOAL
+    goals.publish(goal)
+    around.ros.spin(0.2)
+    decision = around.decision(lambda d: is_approval(d) and "/best so far" in str(d.candidate_ids))
+    plan = decision.chosen_id.split("/")[0]
+    rounds = [
+        request.candidate_set.candidates
+        for request in around.requests
+        if request.candidate_set.candidates[0].id.split("/")[0] == plan
+    ]
+    assert 2 <= len(rounds) <= 4
+
+    def distance(candidate):
+        return np.linalg.norm(actions_of(candidate)[:, :3].sum(0) - (GOAL - [0, 0.6, 0.2]))
+
+    best = [min(map(distance, candidates)) for candidates in rounds]
+    assert best == sorted(best, reverse=True), "the best so far is always asked again"
+    chosen = next(c for c in decision.candidates if c.id == decision.chosen_id)
+    assert distance(chosen) == pytest.approx(best[-1], abs=0.005)
+    assert distance(chosen) < 0.07
+
+
+def test_when_nothing_passes_it_asks_and_plans_again_when_told_to(planner, ros):
+    around = planner(when_nothing_passes="ask")
+    around.judge = lambda name: (0.2, 0.5)
+    decision = around.decision(lambda d: "asks the operator" in d.reason)
+    assert "0.2 is above 0.1" in decision.verdicts[0] and not around.chunks
+    asked = len(around.requests)
+    assert asked >= 2, "it looks further around before it asks"
+    around.ros.spin(1.5)
+    assert len(around.requests) == asked
+    around.judge = lambda name: (0.05, 0.5)
+    assert ros.call(Trigger, "planner/go_on").success
+    around.decision(is_approval)
+    answer = ros.call(Trigger, "planner/go_on")
+    assert not answer.success and "nobody was asked" in answer.message

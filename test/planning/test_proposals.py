@@ -85,3 +85,14 @@ def test_deviation_is_zero_for_the_policy_and_one_for_a_limit_away_in_every_numb
     np.testing.assert_allclose(
         deviation(np.stack([policy, other, early]), policy, 4, SPACE), [0, 1, 0], atol=1e-6
     )
+
+
+def test_a_wider_search_varies_the_policy_more():
+    policy = [np.zeros((4, DIM))]
+
+    def spread(width):
+        candidates = propose(stand_still(4, 0.0), policy, 30, HORIZON, SPACE, rng(), width)
+        noisy = [actions for name, actions in candidates.items() if name.startswith("noisy")]
+        return np.linalg.norm(noisy, axis=-1).mean()
+
+    assert spread(2.0) > 1.5 * spread(1.0)

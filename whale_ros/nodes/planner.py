@@ -22,9 +22,10 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.task import Future
 from rclpy.time import Time
 from std_msgs.msg import Float64
+from std_srvs.srv import Trigger
 
+from whale_ros.actions.space import GRIPPER
 from whale_ros.gate.confidence import MAX_UNCERTAINTY
-from whale_ros.gate.config import GateConfig
 from whale_ros.msg import (
     ActionSequence,
     ApprovedChunk,
@@ -34,10 +35,10 @@ from whale_ros.msg import (
     Uncertainty,
 )
 from whale_ros.nodes.lean_node import LeanNode
-from whale_ros.nodes.parameters import BadParameter, Parameter, declare
-from whale_ros.nodes.screening import SCREENING_PARAMETERS, Screening
+from whale_ros.nodes.parameters import BadParameter, declare
+from whale_ros.nodes.planner_parameters import PARAMETERS, whole_steps, why_contradictory
+from whale_ros.nodes.screening import Screening
 from whale_ros.nodes.sequences import (
-    ACTION_SPACE_PARAMETERS,
     BadSequence,
     action_space,
     seconds,
@@ -45,87 +46,20 @@ from whale_ros.nodes.sequences import (
     to_message,
 )
 from whale_ros.nodes.topics import why_silent
-from whale_ros.planning.commitment import RunningChunk, follow, is_due, settle
+from whale_ros.planning.commitment import RunningChunk, Settled, follow, is_due, settle
+from whale_ros.planning.impasse import Impasse
+from whale_ros.planning.objectives import Weights, ends
 from whale_ros.planning.proposals import deviation, propose
 from whale_ros.planning.screening import Choice, choose, judged_part, why_leaves
+from whale_ros.planning.search import Search
 from whale_ros.srv import Predict
-
-PARAMETERS = (
-    Parameter("candidates", 8, "Action sequences imagined at once.", range=(1, 64)),
-    Parameter("horizon", 8, "Actions in a candidate.", range=(2, 64), read_only=True),
-    Parameter(
-        "chunk_steps",
-        4,
-        "New actions in a chunk, after those that are settled already.",
-        range=(1, 64),
-    ),
-    Parameter(
-        "planning_latency_s",
-        0.8,
-        "The world model must answer within this time; candidates begin with what the arm "
-        "does meanwhile.",
-        range=(0.05, 5.0),
-        read_only=True,
-    ),
-    Parameter(
-        "policy_weight",
-        0.3,
-        "Of deviating from the policy by the limits, beside the distance to the goal.",
-        range=(0.0, 100.0),
-    ),
-    Parameter(
-        "policy_timeout_s", 1.0, "An older policy sequence does not count.", range=(0.1, 60.0)
-    ),
-    Parameter(
-        "sample_without_policy", False, "Plan by sampling alone without a policy; else hold."
-    ),
-    Parameter(
-        "model_timeout_s",
-        1.0,
-        "Without a newer heartbeat of the world model, nothing is planned.",
-        range=(0.1, 10.0),
-    ),
-    Parameter(
-        "frames_every",
-        0,
-        "Show the imagined pictures in every so many decisions; 0: never. Decoding takes time.",
-        range=(0, 1000),
-    ),
-    Parameter("seed", 0, "Of the variations.", range=(0, 2**31 - 1), read_only=True),
-    Parameter(
-        "workspace_low",
-        list(GateConfig.workspace_low),
-        "Corner of the box that candidates must stay in [m].",
-        range=(-10.0, 10.0),
-        read_only=True,
-    ),
-    Parameter(
-        "workspace_high",
-        list(GateConfig.workspace_high),
-        "Opposite corner [m].",
-        range=(-10.0, 10.0),
-        read_only=True,
-    ),
-    *ACTION_SPACE_PARAMETERS,
-    *SCREENING_PARAMETERS,
-    Parameter("base_frame", "base", "Frame of poses and actions.", read_only=True),
-    Parameter("pose_topic", "ee_pose", "PoseStamped of the end effector, in.", read_only=True),
-    Parameter(
-        "gripper_command_topic", "gripper/command", "Float64, what the gate commands, in.",
-        read_only=True,
-    ),
-    Parameter("candidates_topic", "policy/candidates", "CandidateSet, in.", read_only=True),
-    Parameter("chunk_topic", "approved_chunk", "ApprovedChunk, out.", read_only=True),
-    Parameter("gate_status_topic", "gate/status", "GateStatus, in.", read_only=True),
-    Parameter("uncertainty_topic", "world_model/uncertainty", "Uncertainty, in.", read_only=True),
-    Parameter("predict_service", "world_model/predict", "Predict.", read_only=True),
-)  # fmt: skip
 
 NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 TICK_S = 0.02
 POSE_TIMEOUT_S = 0.5
 GATE_TIMEOUT_S = 0.3
 GATE_GRACE_S = 0.15  # from sending a chunk until the gate must be heard to execute it
+ROUND_MARGIN = 1.2  # another round is begun if the last one's time, so often, is left
 FUTURE_S = 0.5  # a policy may begin with the next step of the running chunk
 LOST_S = 5.0  # a question without an answer for so long was lost with its server
 MAX_SEQUENCES = 64
@@ -144,9 +78,10 @@ class Question:
     """Candidates that the world model was asked to imagine."""
 
     asked_at: float  # steady clock
-    start_s: float  # when the candidates begin
-    deadline_s: float  # when their settled actions end
-    settled: int
+    settled: Settled  # what the candidates begin with
+    deadline_s: float  # when that ends
+    policy: list[np.ndarray]  # sequences (n, 7) that follow it
+    round: int
     names: list[str]
     candidates: np.ndarray  # (K, H, 7)
     messages: list[ActionSequence]
@@ -160,10 +95,14 @@ class PlannerNode(LeanNode):
     def __init__(self) -> None:
         """Raises BadParameter."""
         super().__init__("planner")
-        self._values = values = declare(self, PARAMETERS, _why_contradictory)
+        self._values = values = declare(self, PARAMETERS, why_contradictory)
         self._space = action_space(values)
-        self._settled_steps = _steps(values["planning_latency_s"], self._space.step_s)
+        self._settled_steps = whole_steps(values["planning_latency_s"], self._space.step_s)
         self._rng = np.random.default_rng(values["seed"])
+        searches = values["method"] != "policy"
+        self._search = Search(values["method"], self._space) if searches else None
+        self._impasse = Impasse(values["when_nothing_passes"])
+        self._goal: np.ndarray | None = None  # (3,) position of the goal pose
         self._session = uuid.uuid4().hex
         self._chunks_sent = 0
         self._plans = 0
@@ -191,6 +130,8 @@ class PlannerNode(LeanNode):
         subscribe(GateStatus, values["gate_status_topic"], self._on_gate, 1)
         subscribe(PoseStamped, values["pose_topic"], self._on_pose, NEWEST)
         subscribe(Float64, values["gripper_command_topic"], self._on_gripper, 1)
+        subscribe(PoseStamped, values["goal_pose_topic"], self._on_goal_pose, 1)
+        self.create_service(Trigger, "~/go_on", self._on_go_on)
         self._screening = Screening(self, values, self._space, self._why_blind, self._position)
         self.create_timer(TICK_S, self._tick)
         self.create_timer(1.0, self._report)
@@ -238,6 +179,22 @@ class PlannerNode(LeanNode):
         if 0 <= message.data <= 1:
             self._gripper = message.data
 
+    def _on_goal_pose(self, message: PoseStamped) -> None:
+        p, base = message.pose.position, self._values["base_frame"]
+        goal = np.array([p.x, p.y, p.z])
+        if message.header.frame_id != base or not np.isfinite(goal).all():
+            frame = message.header.frame_id
+            self.get_logger().error(f"goal pose refused: frame {frame!r}, {goal}; use {base!r}")
+            return
+        self._goal = goal
+
+    def _on_go_on(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        waited = self._impasse.waits_for_operator
+        self._impasse.go_on()
+        response.success = waited
+        response.message = "goes on" if waited else "nobody was asked: it plans already"
+        return response
+
     # Planning
 
     def _tick(self) -> None:
@@ -246,14 +203,17 @@ class PlannerNode(LeanNode):
         question = self._question
         if question is not None:
             # The gate takes no chunk that begins in the future.
-            if question.answer.done() and now >= question.start_s:
+            if question.answer.done() and self._has_another_round(question, now):
+                self._ask_again(question, now)
+            elif question.answer.done() and now >= question.settled.start_s:
                 self._question = None
                 if not question.given_up:
                     self._decide(question, now)
             elif now > question.deadline_s and not question.given_up:
                 question.given_up = True
+                waited_s = now - question.settled.start_s
                 self._hold(
-                    f"the world model did not answer within {now - question.start_s:.2f} s, "
+                    f"the world model did not answer within {waited_s:.2f} s, "
                     f"planning_latency_s is {self._values['planning_latency_s']:g}"
                 )
             elif time.monotonic() - question.asked_at > LOST_S:
@@ -268,6 +228,8 @@ class PlannerNode(LeanNode):
                 self._ask(now)
 
     def _may_ask(self, now: float) -> bool:
+        if self._impasse.waits_for_operator:
+            return False
         if self._running is not None and self._moved_at < self._sent_at:
             return False  # it is not known yet whether the gate took the chunk
         due = is_due(self._running, now, self._settled_steps)
@@ -348,13 +310,48 @@ class PlannerNode(LeanNode):
             follow(actions, began_s, settled, step_s)
             for began_s, actions in self._fresh_sequences(now)
         ]
-        proposed = propose(
-            settled.actions, policy, values["candidates"], values["horizon"], self._space, self._rng
-        )
+        if self._search is not None:
+            end_s = settled.start_s + len(settled.actions) * step_s
+            gripper = float(settled.actions[-1, GRIPPER])
+            self._search.begin(end_s, values["horizon"] - len(settled.actions), gripper)
+            self._search.widen(self._impasse.width)
         self._plans += 1
+        self._question = self._imagine(now, settled, policy, 1)
+
+    def _has_another_round(self, question: Question, now: float) -> bool:
+        """Whether there is time to have better candidates imagined."""
+        if self._search is None or question.round >= self._values["rounds"] or question.given_up:
+            return False
+        return now + ROUND_MARGIN * self._latency_s < question.deadline_s
+
+    def _ask_again(self, question: Question, now: float) -> None:
+        answer = question.answer.result()
+        if answer is not None and answer.success and self._is_for(question, answer):
+            self._learn(question, self._choose(question, answer))
+        again = self._imagine(now, question.settled, question.policy, question.round + 1)
+        again.why_void = question.why_void
+        self._question = again
+
+    def _learn(self, question: Question, choice: Choice) -> None:
+        if self._search is not None:
+            passed = [not verdict.startswith("rejected") for verdict in choice.verdicts]
+            self._search.learn(question.candidates, np.where(passed, choice.scores, np.inf))
+
+    def _propose(self, settled: Settled, policy: list[np.ndarray]) -> dict[str, np.ndarray]:
+        count, horizon = self._values["candidates"], self._values["horizon"]
+        if self._search is not None:
+            return self._search.propose(settled.actions, policy, count, self._rng)
+        width = self._impasse.width
+        return propose(settled.actions, policy, count, horizon, self._space, self._rng, width)
+
+    def _imagine(
+        self, now: float, settled: Settled, policy: list[np.ndarray], round: int
+    ) -> Question:
+        """Have candidates imagined that begin as settled."""
+        values, frame = self._values, self._values["base_frame"]
+        proposed = self._propose(settled, policy)
         names = [f"{self._plans}/{name}" for name in proposed]
         candidates = np.stack(list(proposed.values()))
-        frame = values["base_frame"]
         messages = [
             to_message(actions, name, settled.start_s, self._space, frame)
             for name, actions in zip(names, candidates, strict=True)
@@ -370,9 +367,10 @@ class PlannerNode(LeanNode):
             deviations = deviation(candidates, proposed["policy"], new_steps, self._space)
         question = Question(
             time.monotonic(),
-            settled.start_s,
-            settled.start_s + len(settled.actions) * step_s,
-            len(settled.actions),
+            settled,
+            settled.start_s + len(settled.actions) * self._space.step_s,
+            policy,
+            round,
             names,
             candidates,
             messages,
@@ -384,7 +382,10 @@ class PlannerNode(LeanNode):
             self._latency_s = time.monotonic() - question.asked_at
 
         question.answer.add_done_callback(note_time)
-        self._question = question
+        return question
+
+    def _is_for(self, question: Question, answer: Predict.Response) -> bool:
+        return [prediction.candidate_id for prediction in answer.predictions] == question.names
 
     def _decide(self, question: Question, now: float) -> None:
         answer = question.answer.result()
@@ -392,14 +393,18 @@ class PlannerNode(LeanNode):
         if not answer.success:
             self._hold(f"the world model refused: {answer.message}")
             return
-        ids = [prediction.candidate_id for prediction in answer.predictions]
-        if ids != question.names:
+        if not self._is_for(question, answer):
+            ids = [prediction.candidate_id for prediction in answer.predictions]
             self._hold(f"the world model answered for {ids}, asked was {question.names}")
             return
         choice = self._choose(question, answer)
+        self._learn(question, choice)
+        self._impasse.decided(choice.index is not None)
         why = question.why_void or ("the answer came too late" if now > question.deadline_s else "")
         if choice.index is None:
             why = why or answer.message  # why there is no valid threshold
+        if choice.index is None and self._impasse.waits_for_operator:
+            why = f"{why or choice.reason}; asks the operator: call ~/go_on to plan again"
         if why:
             choice = Choice(None, why, choice.scores, choice.verdicts)
         decision = PlanDecision(
@@ -420,13 +425,20 @@ class PlannerNode(LeanNode):
 
     def _choose(self, question: Question, answer: Predict.Response) -> Choice:
         uncertainty = np.array([p.uncertainty for p in answer.predictions])
-        # Without a goal image nothing tells the candidates apart but the policy.
-        goals = [p.goal_distance[-1] if p.goal_distance else 0.0 for p in answer.predictions]
+        values = self._values
+        weights = Weights(
+            values["image_weight"], values["pose_weight"], values["uncertainty_weight"]
+        )
+        image = [p.goal_distance[-1] for p in answer.predictions if p.goal_distance]
         low = np.array(self._values["workspace_low"])
         high = np.array(self._values["workspace_high"])
         position = self._position()
-        passed = max(0.0, (self._now() - question.start_s) / self._space.step_s)
+        passed = max(0.0, (self._now() - question.settled.start_s) / self._space.step_s)
         obstacles = [why_leaves(c, passed, position, low, high) for c in question.candidates]
+        pose = None
+        if self._goal is not None:
+            goal_ends = ends(question.candidates, passed, position)
+            pose = np.linalg.norm(goal_ends - self._goal, axis=1)
         return choose(
             question.names,
             uncertainty,
@@ -435,7 +447,7 @@ class PlannerNode(LeanNode):
                 judged_part(actions, prediction.took_part)
                 for actions, prediction in zip(question.candidates, answer.predictions, strict=True)
             ],
-            np.array(goals),
+            weights.cost(np.array(image) if image else None, pose, uncertainty),
             question.deviation,
             self._values["policy_weight"],
             obstacles,
@@ -447,15 +459,15 @@ class PlannerNode(LeanNode):
         return MAX_UNCERTAINTY if monitoring else threshold
 
     def _approve(self, question: Question, index: int, answer: Predict.Response) -> None:
-        length = question.settled + self._values["chunk_steps"]
+        length = len(question.settled.actions) + self._values["chunk_steps"]
         actions = question.candidates[index, :length]
         name, frame = question.names[index], self._values["base_frame"]
-        running = RunningChunk(question.start_s, actions, self._space.step_s)
+        running = RunningChunk(question.settled.start_s, actions, self._space.step_s)
         chunk = ApprovedChunk(
             session=self._session,
             sequence=self._chunks_sent,
             expiry=Time(seconds=running.end_s).to_msg(),
-            actions=to_message(actions, name, question.start_s, self._space, frame),
+            actions=to_message(actions, name, question.settled.start_s, self._space, frame),
             uncertainty=answer.predictions[index].uncertainty,
             threshold=answer.threshold,
             checkpoint=answer.checkpoint,
@@ -500,26 +512,6 @@ class PlannerNode(LeanNode):
         report = DiagnosticArray(status=[status])
         report.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(report)
-
-
-def _why_contradictory(values: dict) -> str | None:
-    latency_s, horizon = values["planning_latency_s"], values["horizon"]
-    steps = _steps(latency_s, values["action_step_s"])
-    if steps >= horizon:
-        return (
-            f"parameter 'planning_latency_s': {latency_s:g} s are {steps} actions, "
-            f"all of a horizon of {horizon}; use a shorter latency or a longer horizon"
-        )
-    box = zip("xyz", values["workspace_low"], values["workspace_high"], strict=True)
-    for axis, low, high in box:
-        if not low < high:
-            return f"parameter 'workspace_low': {axis} = {low:g} is not below the high {high:g}"
-    return None
-
-
-def _steps(time_s: float, step_s: float) -> int:
-    """How many whole actions it takes to fill a time."""
-    return math.ceil(time_s / step_s - 1e-6)
 
 
 def main() -> None:

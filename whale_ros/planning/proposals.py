@@ -24,17 +24,18 @@ def propose(
     horizon: int,
     space: ActionSpace,
     rng: np.random.Generator,
+    width: float = 1.0,
 ) -> dict[str, np.ndarray]:
     """`count` different candidates (horizon, 7) by name, all of which begin with `committed`.
 
     committed: (n, 7), 0 < n < horizon, what the arm will do while the plan is made.
     policy: sequences (m, 7) that follow it; those without an action have nothing to say and are
-    left out. The first one comes first and is varied.
+    left out. The first one comes first and is varied, `width` times as widely as usual.
     """
     tails = [tail for tail in policy if len(tail)]
     steps = horizon - len(committed)
     gripper = float(committed[-1, GRIPPER])
-    named = _tails([fit(tail, steps) for tail in tails], steps, gripper, space, rng)
+    named = _tails([fit(tail, steps) for tail in tails], steps, gripper, space, rng, width)
     candidates: dict[str, np.ndarray] = {}
     while len(candidates) < count:
         name, tail = next(named)
@@ -62,6 +63,7 @@ def _tails(
     gripper: float,
     space: ActionSpace,
     rng: np.random.Generator,
+    width: float,
 ) -> Iterator[tuple[str, np.ndarray]]:
     """New actions (steps, 7) by name, the most useful first, without end."""
     for i, tail in enumerate(policy):
@@ -74,7 +76,8 @@ def _tails(
     while True:
         number += 1
         if policy and number % 3:
-            yield f"noisy {number}", policy[0] + rng.uniform(0.2, 1) * noise(steps, space, rng)
+            share = width * rng.uniform(0.2, 1)
+            yield f"noisy {number}", policy[0] + share * noise(steps, space, rng)
         else:
             yield f"sampled {number}", _sampled(steps, gripper, space, rng)
 

@@ -1,9 +1,7 @@
 """Pick one of the imagined candidates, and say of each why it was taken, passed or rejected.
 
-The score is the distance to the goal image at the end of the horizon, in the world model's own
-token space: any robot can be shown a picture of the finished task, whereas a learned measure of
-progress needs rewards that real episodes lack. A little of the deviation from the policy's own
-sequence is added, so that the policy decides where the world model sees no difference.
+The score is what `objectives` makes of the goals, and a little of the deviation from the policy's
+own sequence, so that the policy decides where the world model sees no difference.
 """
 
 from __future__ import annotations
@@ -32,7 +30,7 @@ def choose(
     uncertainty: np.ndarray,
     threshold: float,
     judged: Sequence[np.ndarray],
-    goal_distance: np.ndarray,
+    cost: np.ndarray,
     deviation: np.ndarray,
     policy_weight: float,
     obstacles: Sequence[str | None],
@@ -43,7 +41,7 @@ def choose(
     An uncertainty that cannot be counts as maximal: of zero, not finite, more than there is, or
     the very same for candidates of which different actions were judged.
     """
-    scores = goal_distance + policy_weight * deviation
+    scores = cost + policy_weight * deviation
     verdicts = []
     for k in range(len(names)):
         why = (

@@ -44,9 +44,10 @@ class Search:
         self._spread = np.concatenate([spread, np.ones((steps, DIM))])[:steps]
         self._start_s, self._best = start_s, None
 
-    def widen(self) -> None:
-        """Look as far around as at first."""
-        self._spread = np.ones_like(self._spread)
+    def widen(self, width: float) -> None:
+        """Look further around than usual if width is above 1."""
+        if width > 1:
+            self._spread = np.full_like(self._spread, width)
 
     def propose(
         self,
@@ -73,7 +74,7 @@ class Search:
         """
         good = np.isfinite(scores)
         if not good.any():
-            self.widen()
+            self._spread = np.ones_like(self._spread)
             return
         tails, scores = candidates[good][:, -len(self._mean) :], scores[good]
         self._best = tails[scores.argmin()]
@@ -82,7 +83,7 @@ class Search:
             mean = elites.mean(axis=0)
             widest = np.maximum(spread(self._space), 1e-9)
             found = np.clip(elites.std(axis=0) / widest, NARROWEST, 1.0)
-            self._spread = KEPT * self._spread + (1 - KEPT) * found
+            self._spread = KEPT * np.minimum(self._spread, 1) + (1 - KEPT) * found
         else:
             weights = np.exp(-(scores - scores.min()) / (TEMPERATURE * scores.std() + 1e-9))
             mean = np.einsum("k,ksd->sd", weights / weights.sum(), tails)
