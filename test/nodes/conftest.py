@@ -77,6 +77,32 @@ class Ros:
         rclpy.shutdown(context=self.context)
 
 
+@pytest.fixture(scope="module")
+def checkpoint(small_model, tmp_path_factory) -> Path:
+    """A folder with random weights, calibrated for 3 candidates of 8 steps: a threshold of 1."""
+    from whale_ros.actions.space import ActionSpace
+    from whale_ros.imagination.calibration import (
+        CALIBRATION,
+        Calibration,
+        Conditions,
+        measure,
+        save_calibration,
+    )
+    from whale_ros.imagination.retracing import K
+    from whale_ros.world_model.checkpoint import Card, Scales, save_checkpoint
+
+    folder = tmp_path_factory.mktemp("checkpoint") / "small"
+    card = Card(small_model.config, ActionSpace(), Scales(0.25, 0.5, 0.75))
+    card = save_checkpoint(folder, small_model, card)
+    conditions = Conditions(
+        card.sha256, "camera", 128, 128, 32, K, 3, 8, card.action_space.signature,
+        measure(card.scales),
+    )  # fmt: skip
+    scores = {"reach": (*[0.5] * 35, *[2.0] * 5), "push": (4.0,) * 35}
+    save_calibration(folder / CALIBRATION, Calibration(conditions, 0.5, scores, 0.5, "data"))
+    return folder
+
+
 @pytest.fixture
 def domain_id() -> Iterator[int]:
     """A ROS domain that no other test on this machine uses now."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import subprocess
@@ -9,43 +10,26 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
 from sensor_msgs.msg import Image, JointState
 
 from whale_ros.actions.space import DIM, ActionSpace
 from whale_ros.imagination.calibration import (
     CALIBRATION,
-    Calibration,
-    Conditions,
     load_calibration,
-    measure,
     save_calibration,
 )
-from whale_ros.imagination.retracing import K
 from whale_ros.msg import CandidateSet, GateStatus, PlanDecision, Prediction, Uncertainty
 from whale_ros.nodes.images import from_array
 from whale_ros.nodes.sequences import to_message
-from whale_ros.srv import Predict
-from whale_ros.world_model.checkpoint import CARD, WEIGHTS, Card, Scales, save_checkpoint
+from whale_ros.srv import LoadCheckpoint, Predict
+from whale_ros.world_model.checkpoint import CARD, WEIGHTS, read_card, save_checkpoint
 
 pytestmark = pytest.mark.ros
 
 SPACE = ActionSpace()
 PERIOD_S = 0.1
-
-
-@pytest.fixture(scope="module")
-def checkpoint(small_model, tmp_path_factory):
-    """A folder with random weights."""
-    folder = tmp_path_factory.mktemp("checkpoint") / "small"
-    card = Card(small_model.config, SPACE, Scales(0.25, 0.5, 0.75))
-    card = save_checkpoint(folder, small_model, card)
-    conditions = Conditions(
-        card.sha256, "camera", 128, 128, 32, K, 3, 8, SPACE.signature, measure(card.scales)
-    )
-    scores = {"reach": (*[0.5] * 35, *[2.0] * 5), "push": (4.0,) * 35}
-    save_calibration(folder / CALIBRATION, Calibration(conditions, 0.5, scores, 0.5, "data"))
-    return folder
 
 
 class Camera:
@@ -93,8 +77,8 @@ def wait_until_ready(ros, heartbeats) -> Uncertainty:
     return ros.wait(lambda: next((h for h in heartbeats if h.ready), None), "readiness", 60)
 
 
-def ask(ros, candidates, start_in_s: float = 0.1, change=None, **request) -> Predict.Response:
-    """Have (H, 7) actions imagined; `change` may spoil their messages first."""
+def request_for(ros, candidates, start_in_s: float = 0.1, change=None, **request):
+    """To have (H, 7) actions imagined; `change` may spoil their messages first."""
     start_s = ros.node.get_clock().now().nanoseconds * 1e-9 + start_in_s
     messages = [
         to_message(np.asarray(actions), f"c{i}", start_s, SPACE, "base")
@@ -104,6 +88,11 @@ def ask(ros, candidates, start_in_s: float = 0.1, change=None, **request) -> Pre
         change(messages[-1])
     question = Predict.Request(**request)
     question.candidate_set = CandidateSet(source="test", candidates=messages)
+    return question
+
+
+def ask(ros, candidates, *arguments, **request) -> Predict.Response:
+    question = request_for(ros, candidates, *arguments, **request)
     return ros.call(Predict, "world_model/predict", question)
 
 
@@ -290,6 +279,48 @@ def test_a_camera_that_changes_while_it_runs_voids_the_calibration_for_good(
     ros.spin(0.5)
     heartbeats.clear()
     assert_untrusted(ros, heartbeats, "calibration void", "start the world model again")
+
+
+def test_a_checkpoint_is_swapped_while_candidates_are_imagined(
+    ros, heartbeats, checkpoint, small_model, tmp_path
+):
+    Camera(ros)
+    wait_until_ready(ros, heartbeats)
+    old = heartbeats[-1].checkpoint
+    answer = ros.call(
+        LoadCheckpoint, "world_model/load_checkpoint", LoadCheckpoint.Request(checkpoint="nowhere")
+    )
+    assert not answer.success and "runs on" in answer.message and answer.sha256 == old
+    assert ask(ros, moving(3)).threshold == 1.0, "nothing has changed"
+
+    other = copy.deepcopy(small_model)
+    with torch.no_grad():
+        next(other.dynamics.parameters()).add_(0.1)
+    card = read_card(checkpoint)
+    card = save_checkpoint(tmp_path / "other", other, card)
+    client = ros.node.create_client(Predict, "world_model/predict")
+    question = request_for(ros, moving(3))
+    under_load = [client.call_async(question) for _ in range(6)]
+    answer = ros.call(
+        LoadCheckpoint,
+        "world_model/load_checkpoint",
+        LoadCheckpoint.Request(checkpoint=str(tmp_path / "other")),
+    )
+    assert answer.success and answer.sha256 == card.sha256 != old
+    assert "there is no calibration" in answer.message
+    ros.wait(lambda: all(future.done() for future in under_load), "every answer")
+    for future in under_load:
+        reply = future.result()
+        assert reply.success or "images" in reply.message
+        assert reply.checkpoint == old or math.isnan(reply.threshold)
+    heartbeats.clear()
+    wait_for_message(ros, heartbeats, "there is no calibration")
+    assert {h.checkpoint for h in heartbeats} <= {card.sha256}
+
+    back = LoadCheckpoint.Request(checkpoint=str(checkpoint))
+    assert ros.call(LoadCheckpoint, "world_model/load_checkpoint", back).success
+    assert wait_until_ready(ros, heartbeats).checkpoint == old
+    assert ask(ros, moving(3)).threshold == 1.0
 
 
 def test_a_task_may_have_its_own_threshold(ros, start, checkpoint):
