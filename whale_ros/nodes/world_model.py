@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections import deque
-from dataclasses import replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -21,17 +21,11 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Float64
 
 from whale_ros.actions.timeline import CommandTimeline
-from whale_ros.imagination.calibration import (
-    CALIBRATION,
-    Conditions,
-    RunningFactor,
-    load_calibration,
-    measure,
-    why_void,
-)
+from whale_ros.imagination.calibration import CALIBRATION
 from whale_ros.imagination.live import MAX_HORIZON, CarryOver, Imagined, LiveModel, NotReady
 from whale_ros.imagination.mosaic import mosaic
 from whale_ros.imagination.retracing import K
+from whale_ros.imagination.trust import Trust
 from whale_ros.memory import keep_freed_memory
 from whale_ros.msg import ActionSequence, GateStatus, PlanDecision, Prediction, Uncertainty
 from whale_ros.nodes.commands import PoseDifferences, twist_array
@@ -41,8 +35,8 @@ from whale_ros.nodes.parameters import BadParameter, Parameter, declare
 from whale_ros.nodes.sequences import BadSequence, seconds, to_actions
 from whale_ros.nodes.topics import why_silent
 from whale_ros.planning.screening import choose
-from whale_ros.srv import Predict
-from whale_ros.world_model.checkpoint import SHIPPED, CheckpointError, load_checkpoint
+from whale_ros.srv import LoadCheckpoint, Predict
+from whale_ros.world_model.checkpoint import SHIPPED, Card, CheckpointError, load_checkpoint
 
 MAX_CANDIDATES = 64
 KEPT_IMAGES = 10
@@ -87,6 +81,16 @@ LATCHED = QoSProfile(
 )
 
 
+@dataclass
+class Loaded:
+    """A checkpoint at work. Replaced as a whole, so whoever works with one takes it once."""
+
+    live: LiveModel
+    card: Card
+    trust: Trust
+    carry_over: CarryOver = field(default_factory=CarryOver)
+
+
 class WorldModelNode(LeanNode):
     """Raises BadParameter or CheckpointError when it cannot start."""
 
@@ -94,12 +98,9 @@ class WorldModelNode(LeanNode):
         super().__init__("world_model")
         self._values = declare(self, PARAMETERS)
         torch.set_num_threads(self._values["threads"])
-        folder = Path(self._values["checkpoint"] or SHIPPED)
-        model, self._card = load_checkpoint(folder)
-        device = self._values["device"]
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        self._live = LiveModel(model.to(device))
+        self._image_size = self._values["image_width"], self._values["image_height"]
+        self._goal: Image | None = None
+        self._loaded = self._load(self._values["checkpoint"], self._values["calibration"])
         self._commands = CommandTimeline()
         self._commands_lock = threading.Lock()
         self._twist, self._gripper = np.zeros(6), 0.0
@@ -108,13 +109,6 @@ class WorldModelNode(LeanNode):
         self._images: deque[Image] = deque(maxlen=KEPT_IMAGES)
         self._image_arrived = threading.Condition()
         self._why_not_ready = "no image yet"
-        self._carry_over = CarryOver()
-        self._camera = ""  # frame_id of the newest image
-        self._void = ""  # why the calibration does not count until the node is started again
-        self._mismatch = ""  # why it does not count for the newest image
-        self._was_ready = False
-        self._factor: RunningFactor | None = None
-        self._load_calibration(Path(self._values["calibration"] or folder / CALIBRATION))
 
         self._uncertainty = self.create_publisher(Uncertainty, "~/uncertainty", NEWEST)
         self._mosaic = self.create_publisher(Image, "~/rollout_mosaic", 1)
@@ -137,8 +131,8 @@ class WorldModelNode(LeanNode):
         self._watcher = threading.Thread(target=self._watch, name="watch")
         self._watcher.start()
         self.get_logger().info(
-            f"checkpoint {self._card.sha256[:12]}, {self._card.config.name}, "
-            f"actions {self._card.action_space.signature}"
+            f"checkpoint {self._loaded.card.sha256[:12]}, {self._loaded.card.config.name}, "
+            f"actions {self._loaded.card.action_space.signature}"
         )
 
     def stop(self) -> None:
@@ -146,16 +140,46 @@ class WorldModelNode(LeanNode):
         self._running = False
         self._watcher.join()
 
-    def _load_calibration(self, path: Path) -> None:
-        """Without a valid one the node runs, so that it can say so; but nothing is trusted."""
+    def _load(self, checkpoint: str, calibration: str) -> Loaded:
+        """Without a valid calibration it runs, so that it can say so; but nothing is trusted.
+
+        Raises CheckpointError.
+        """
+        folder = Path(checkpoint or SHIPPED)
+        model, card = load_checkpoint(folder)
+        device = self._values["device"]
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        trust = Trust(
+            card,
+            Path(calibration or folder / CALIBRATION),
+            self._values["task"],
+            self._values["adaptive"],
+            self._image_size,
+        )
+        if trust.void:
+            self.get_logger().error(trust.void)
+        return Loaded(LiveModel(model.to(device)), card, trust)
+
+    def load(
+        self, request: LoadCheckpoint.Request, response: LoadCheckpoint.Response
+    ) -> LoadCheckpoint.Response:
+        """Replace the checkpoint. Until the new one has seen enough images it is not ready."""
         try:
-            calibration = load_calibration(path)
-            self._factor = RunningFactor(
-                calibration, self._values["task"], self._values["adaptive"]
-            )
-        except ValueError as error:  # also where its alpha cannot be adapted
-            self._void = str(error)
-            self.get_logger().error(self._void)
+            if not request.checkpoint:
+                raise ValueError("name the folder of a checkpoint")
+            loaded = self._load(request.checkpoint, request.calibration)
+            if self._goal is not None:
+                loaded.live.set_goal(to_rgb(self._goal))
+        except Exception as error:  # what runs is sound, and must go on
+            response.message = f"{error}; checkpoint {self._loaded.card.sha256[:12]} runs on"
+            self.get_logger().error(response.message)
+        else:
+            self._loaded = loaded
+            response.success, response.message = True, loaded.trust.void
+            self.get_logger().info(f"checkpoint {loaded.card.sha256[:12]} runs now")
+        response.sha256 = self._loaded.card.sha256
+        return response
 
     # Callbacks that only store the newest.
 
@@ -178,8 +202,9 @@ class WorldModelNode(LeanNode):
         self._gripper = message.data
 
     def _on_gate(self, message: GateStatus) -> None:
-        if self._factor is not None:
-            self._factor.executing = message.state == GateStatus.EXECUTING
+        factor = self._loaded.trust.factor
+        if factor is not None:
+            factor.executing = message.state == GateStatus.EXECUTING
 
     def _on_decision(self, message: PlanDecision) -> None:
         """Note what would be chosen if there were no threshold: so it was calibrated too."""
@@ -188,9 +213,10 @@ class WorldModelNode(LeanNode):
             for score, prediction in zip(message.scores, message.predictions, strict=False)
             if np.isfinite(score) and prediction.uncertainty > 0
         ]
-        if self._factor is not None and sound:
+        factor, scales = self._loaded.trust.factor, self._loaded.card.scales
+        if factor is not None and sound:
             _, uncertainty = min(sound)
-            self._factor.see_choice(uncertainty / self._card.scales.candidate_uncertainty)
+            factor.see_choice(uncertainty / scales.candidate_uncertainty)
 
     def _log_command(self, stamp_s: float) -> None:
         if np.isfinite(self._twist).all() and np.isfinite(self._gripper):
@@ -225,7 +251,7 @@ class WorldModelNode(LeanNode):
             if self._running:
                 self._uncertainty.publish(heartbeat)
             # At most half of the time, or a fast camera would leave nothing for imagining.
-            if self._live.is_imagining:
+            if self._loaded.live.is_imagining:
                 with self._image_arrived:
                     took_s = time.monotonic() - began
                     self._image_arrived.wait_for(lambda: not self._running, took_s)
@@ -234,82 +260,46 @@ class WorldModelNode(LeanNode):
         """Take all in, and judge the newest."""
         if not messages:
             return self._not_ready(why_silent(self, self._values["camera_topic"], Image))
-        newest = messages[-1]
-        width, height = self._values["image_width"], self._values["image_height"]
+        newest, loaded = messages[-1], self._loaded
+        live, trust, scales = loaded.live, loaded.trust, loaded.card.scales
         for message in messages:
-            self._camera = message.header.frame_id
-            if (message.width, message.height) != (width, height):
-                self._mismatch = (
-                    f"image is {message.width} x {message.height} pixels, image_width and "
-                    f"image_height say {width} x {height}"
-                )
-            elif self._factor is not None:
-                self._mismatch = why_void(self._factor.calibration, self._conditions())
-            if self._mismatch and self._was_ready and not self._void:
-                self._void = (
-                    f"calibration void: the camera changed while it ran ({self._mismatch}); "
-                    "start the world model again with the camera as it was calibrated"
-                )
-            if (message.width, message.height) != (width, height):
-                return self._not_ready(self._void or self._mismatch)
+            trust.see_image(message.header.frame_id, message.width, message.height)
+            if (message.width, message.height) != self._image_size:
+                return self._not_ready(trust.why_not())
         stamp_s = seconds(newest.header.stamp)
         try:
-            self._live.observe(
+            live.observe(
                 [seconds(message.header.stamp) for message in messages],
                 [to_rgb(message) for message in messages],
             )
-            if why := self._why_untrusted():
+            if why := trust.why_not():
                 return self._not_ready(why)
-            judgement = self._live.judge(self._command_history())
+            judgement = live.judge(self._command_history())
         except (BadImage, NotReady) as error:
             return self._not_ready(str(error))
-        value = self._carry_over(stamp_s, judgement.retraced, judgement.uncertainty)
-        if self._factor is not None:
-            scales = self._card.scales
+        value = loaded.carry_over(stamp_s, judgement.retraced, judgement.uncertainty)
+        if trust.factor is not None:
             scores = value / scales.live_uncertainty, judgement.unfamiliarity / scales.unfamiliarity
-            self._factor.see_image(stamp_s, *scores)
-        heartbeat = self._not_ready("")
-        heartbeat.header = newest.header
-        heartbeat.ready = self._was_ready = True
-        heartbeat.uncertainty = value
-        heartbeat.disagreement = judgement.disagreement
-        heartbeat.entropy = judgement.entropy
-        heartbeat.product = judgement.disagreement * judgement.entropy
-        heartbeat.sum = judgement.disagreement + judgement.entropy
-        heartbeat.took_part = _bits(judgement.took_part)
-        heartbeat.familiarity_error = judgement.unfamiliarity
-        heartbeat.latency_s = self.get_clock().now().nanoseconds * 1e-9 - stamp_s
-        return heartbeat
-
-    def _conditions(self, **asked: int) -> Conditions:
-        """What is running now. asked: how many candidates, and their horizon."""
-        assert self._factor is not None
-        return replace(
-            self._factor.calibration.conditions,
-            checkpoint=self._card.sha256,
-            camera=self._camera,
-            image_width=self._values["image_width"],
-            image_height=self._values["image_height"],
-            resolution=self._card.config.tokenizer.resolution,
-            k=K,
-            action_space=self._card.action_space.signature,
-            measure=measure(self._card.scales),
-            **asked,
+            trust.factor.see_image(stamp_s, *scores)
+        trust.use()
+        return Uncertainty(
+            header=newest.header,
+            ready=True,
+            uncertainty=value,
+            disagreement=judgement.disagreement,
+            entropy=judgement.entropy,
+            product=judgement.disagreement * judgement.entropy,
+            sum=judgement.disagreement + judgement.entropy,
+            took_part=_bits(judgement.took_part),
+            familiarity_error=judgement.unfamiliarity,
+            threshold=trust.threshold(scales.live_uncertainty),
+            familiarity_threshold=trust.threshold(scales.unfamiliarity),
+            checkpoint=loaded.card.sha256,
+            latency_s=self.get_clock().now().nanoseconds * 1e-9 - stamp_s,
         )
 
-    def _why_untrusted(self, **asked: int) -> str:
-        """Why there is no threshold, for a request if it is given; empty if there is one."""
-        if self._void or self._mismatch or self._factor is None:
-            return self._void or self._mismatch
-        return why_void(self._factor.calibration, self._conditions(**asked)) if asked else ""
-
-    def _threshold(self, scale: float, why_untrusted: str) -> float:
-        if why_untrusted or self._factor is None:
-            return float("nan")
-        return scale * self._factor.value
-
     def _not_ready(self, why: str) -> Uncertainty:
-        unknown, untrusted = float("nan"), self._why_untrusted()
+        unknown, loaded = float("nan"), self._loaded
         return Uncertainty(
             ready=False,
             uncertainty=unknown,
@@ -318,9 +308,9 @@ class WorldModelNode(LeanNode):
             product=unknown,
             sum=unknown,
             familiarity_error=unknown,
-            threshold=self._threshold(self._card.scales.live_uncertainty, untrusted),
-            familiarity_threshold=self._threshold(self._card.scales.unfamiliarity, untrusted),
-            checkpoint=self._card.sha256,
+            threshold=loaded.trust.threshold(loaded.card.scales.live_uncertainty),
+            familiarity_threshold=loaded.trust.threshold(loaded.card.scales.unfamiliarity),
+            checkpoint=loaded.card.sha256,
             message=why,
         )
 
@@ -328,16 +318,18 @@ class WorldModelNode(LeanNode):
 
     def _take_goal(self, message: Image) -> None:
         try:
-            self._live.set_goal(to_rgb(message))
+            self._loaded.live.set_goal(to_rgb(message))
+            self._goal = message
         except BadImage as error:
             self.get_logger().error(f"goal_image refused: {error}")
 
     def predict(self, request: Predict.Request, response: Predict.Response) -> Predict.Response:
         """Answer a request, whatever happens."""
         response.threshold = float("nan")
-        response.checkpoint = self._card.sha256
+        loaded = self._loaded
+        response.checkpoint = loaded.card.sha256
         try:
-            self._imagine(request, response)
+            self._imagine(loaded, request, response)
         except (BadSequence, NotReady) as error:
             response.message = str(error)
         except Exception as error:
@@ -346,29 +338,32 @@ class WorldModelNode(LeanNode):
                 self.get_logger().error(response.message, throttle_duration_sec=2.0)
         return response
 
-    def _imagine(self, request: Predict.Request, response: Predict.Response) -> None:
+    def _imagine(
+        self, loaded: Loaded, request: Predict.Request, response: Predict.Response
+    ) -> None:
         began = time.monotonic()
         candidates = request.candidate_set.candidates
-        actions = self._actions(candidates)
-        imagined = self._live.predict(
+        actions = self._actions(loaded.card, candidates)
+        imagined = loaded.live.predict(
             seconds(candidates[0].header.stamp),
             actions,
             self._command_history(),
             request.every_step,
         )
         count, horizon = actions.shape[:2]
-        response.message = self._why_untrusted(candidates=count, horizon=horizon)
-        response.threshold = self._threshold(
-            self._card.scales.candidate_uncertainty, response.message
+        asked = {"candidates": count, "horizon": horizon}
+        response.message = loaded.trust.why_not(**asked)
+        response.threshold = loaded.trust.threshold(
+            loaded.card.scales.candidate_uncertainty, **asked
         )
         response.predictions = self._predictions(candidates, imagined, response.threshold)
         if request.return_frames or self._mosaic.get_subscription_count():
-            self._show(response.predictions, imagined, request.return_frames)
+            self._show(loaded.live, response.predictions, imagined, request.return_frames)
         response.success = True
         response.observation_stamp = rclpy.time.Time(seconds=imagined.stamp_s).to_msg()
         response.latency_s = time.monotonic() - began
 
-    def _actions(self, candidates: list[ActionSequence]) -> np.ndarray:
+    def _actions(self, card: Card, candidates: list[ActionSequence]) -> np.ndarray:
         """(K, H, 7). Raises BadSequence; looks at sizes before anything is allocated."""
         if not 1 <= len(candidates) <= MAX_CANDIDATES:
             raise BadSequence(f"{len(candidates)} candidates, expected 1 to {MAX_CANDIDATES}")
@@ -383,7 +378,7 @@ class WorldModelNode(LeanNode):
                 raise BadSequence(
                     f"sequence {candidate.id!r} differs from the first one in horizon or stamp"
                 )
-        space, frame = self._card.action_space, self._values["base_frame"]
+        space, frame = card.action_space, self._values["base_frame"]
         return np.stack([to_actions(candidate, space, frame) for candidate in candidates])
 
     def _predictions(
@@ -431,8 +426,10 @@ class WorldModelNode(LeanNode):
         )
         return [not verdict.startswith("rejected") for verdict in choice.verdicts]
 
-    def _show(self, predictions: list[Prediction], imagined: Imagined, in_reply: bool) -> None:
-        pictures = self._live.decode(imagined)
+    def _show(
+        self, live: LiveModel, predictions: list[Prediction], imagined: Imagined, in_reply: bool
+    ) -> None:
+        pictures = live.decode(imagined)
         if in_reply:
             for prediction, row in zip(predictions, pictures, strict=True):
                 prediction.frames = [from_array(picture, "rgb8") for picture in row]
@@ -447,8 +444,8 @@ class WorldModelNode(LeanNode):
             name=f"{self.get_fully_qualified_name()}: imagination",
             level=DiagnosticStatus.OK if ready else DiagnosticStatus.ERROR,
             message=self._why_not_ready or "ready",
-            hardware_id=self._card.sha256[:12],
-            values=[KeyValue(key="uncertainty", value=f"{self._carry_over.value:.5f}")],
+            hardware_id=self._loaded.card.sha256[:12],
+            values=[KeyValue(key="uncertainty", value=f"{self._loaded.carry_over.value:.5f}")],
         )
         report = DiagnosticArray(status=[status])
         report.header.stamp = self.get_clock().now().to_msg()
@@ -461,7 +458,7 @@ def _bits(took_part: np.ndarray) -> int:
 
 
 class Predictor:
-    """The service ~/predict in a thread of its own, so that imagining stops no subscription.
+    """The services in a thread of their own, so that imagining stops no subscription.
 
     It has a node of its own too: an executor of several threads would wake up again and again
     for as long as one of them is busy, and leave nothing of the interpreter to the others.
@@ -476,6 +473,7 @@ class Predictor:
             start_parameter_services=False,
         )
         self._node.create_service(Predict, f"{name}/predict", node.predict)
+        self._node.create_service(LoadCheckpoint, f"{name}/load_checkpoint", node.load)
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self._node)
         self._thread = threading.Thread(target=self._spin, name="predict")
