@@ -498,7 +498,9 @@ class PlannerNode(LeanNode):
         return self.get_clock().now().nanoseconds * 1e-9
 
     def _report(self) -> None:
-        status = DiagnosticStatus(name="planner: planning", hardware_id=self._session)
+        status = DiagnosticStatus(
+            name=f"{self.get_fully_qualified_name()}: planning", hardware_id=self._session
+        )
         approves = self._running is not None
         status.level = DiagnosticStatus.OK if approves else DiagnosticStatus.WARN
         status.message = self._reason
