@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 from rclpy.node import Node
+from rclpy.qos import QoSCompatibility, QoSProfile, qos_check_compatible
 
 
 def why_silent(node: Node, topic: str, message_type: type) -> str:
     """Say why no message of this type has come from a topic, as far as the graph tells."""
     if wrong := wrong_type(node, topic, message_type):
         return wrong
-    if not node.get_publishers_info_by_topic(node.resolve_topic_name(topic)):
+    full_name = node.resolve_topic_name(topic)
+    publishers = node.get_publishers_info_by_topic(full_name)
+    if not publishers:
         return f"nobody publishes {topic} ({type_name(message_type)})"
-    return f"{topic} has a publisher but is silent, or offers a QoS that does not match"
+    us = node.get_name(), node.get_namespace()
+    for own in node.get_subscriptions_info_by_topic(full_name):
+        for other in publishers:
+            fit, _ = qos_check_compatible(other.qos_profile, own.qos_profile)
+            ours = (own.node_name, own.node_namespace) == us
+            if ours and fit == QoSCompatibility.ERROR:
+                return (
+                    f"{topic} has incompatible QoS: {other.node_name} publishes "
+                    f"{_in_words(other.qos_profile)}, we want {_in_words(own.qos_profile)}"
+                )
+    return f"{topic} has a publisher but is silent"
 
 
 def wrong_type(node: Node, topic: str, message_type: type) -> str:
@@ -26,3 +39,7 @@ def wrong_type(node: Node, topic: str, message_type: type) -> str:
 def type_name(message_type: type) -> str:
     """As the graph writes it, e.g. sensor_msgs/msg/Image."""
     return f"{message_type.__module__.split('.')[0]}/msg/{message_type.__name__}"
+
+
+def _in_words(qos: QoSProfile) -> str:
+    return f"{qos.reliability.name.lower()} and {qos.durability.name.lower()}"
