@@ -70,7 +70,7 @@ def why_malformed(chunk: Chunk, config: GateConfig) -> str | None:
         return f"its frame is {chunk.frame!r}, expected {config.frame!r}"
     if chunk.action_space != space.signature:
         return f"its action space is {chunk.action_space!r}, expected {space.signature!r}"
-    if abs(chunk.step_s - space.step_s) > 1e-6:
+    if not abs(chunk.step_s - space.step_s) <= 1e-6:  # NaN too
         return f"its actions take {chunk.step_s:g} s, expected {space.step_s:g} s"
     if chunk.dim != DIM:
         return f"its actions have {chunk.dim} numbers, expected {DIM}"

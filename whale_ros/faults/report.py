@@ -1,0 +1,148 @@
+"""The table of faults that were tried, for people and for programs."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from whale_ros.faults.catalogue import Fault
+from whale_ros.faults.trial import Trial
+
+WRITTEN_VIOLATIONS = 100
+
+
+@dataclass(frozen=True)
+class Row:
+    """Latencies in ms from the moment at which a fault could be noticed until the arm is told to
+    stand; recovery in seconds, the median, from its end or the reset to motion. NaN: none."""
+
+    row: int | str
+    fault: str
+    required: str
+    seen: str
+    n: int
+    p50_ms: float
+    p99_ms: float
+    max_ms: float
+    recovery_s: float
+    unsafe: int
+
+
+def rows(faults: Sequence[Fault], trials: Iterable[Trial]) -> list[Row]:
+    """One for each fault that was tried, in the faults' order."""
+    tried = list(trials)
+    return [
+        _row(fault, own)
+        for fault in faults
+        if (own := [trial for trial in tried if trial.fault == fault.name])
+    ]
+
+
+def _row(fault: Fault, trials: list[Trial]) -> Row:
+    latencies = [1000 * t.latency_s for t in trials if t.latency_s is not None]
+    recoveries = [t.recovery_s for t in trials if t.recovery_s and math.isfinite(t.recovery_s)]
+    unsafe = sum(t.unsafe for t in trials)
+    p50, p99, most = np.percentile(latencies, [50, 99, 100]) if latencies else [math.nan] * 3
+    ends = {"H": ", L" if fault.latches else ", A"}.get(fault.required, "")
+    return Row(
+        fault.row,
+        fault.name,
+        fault.required + ends,
+        _seen(fault, trials),
+        len(trials),
+        round(float(p50), 1),
+        round(float(p99), 1),
+        round(float(most), 1),
+        round(float(np.median(recoveries)), 2) if recoveries else math.nan,
+        unsafe,
+    )
+
+
+def _seen(fault: Fault, trials: list[Trial]) -> str:
+    n = len(trials)
+    held, recovered = sum(t.held for t in trials), sum(t.recovered for t in trials)
+    if fault.required == "H":
+        after = "after reset" if fault.latches else "by itself"
+        return f"held {held}/{n}, moved again {after} {recovered}/{n}"
+    word = {"X": "no motion by it", "-": "within limits"}[fault.required]
+    safe = sum(not t.unsafe for t in trials)
+    return f"{word} {safe}/{n}, goes on {recovered}/{n}"
+
+
+def missed(faults: Sequence[Fault], trials: Sequence[Trial]) -> list[str]:
+    """What did not happen as the contract demands, in words; empty if all did."""
+    wrong = []
+    for row in rows(faults, trials):
+        own = [trial for trial in trials if trial.fault == row.fault]
+        for count, what in (
+            (row.unsafe, "unsafe commands"),
+            (sum(not trial.held for trial in own), "times not held, or not tried while moving"),
+            (sum(not trial.recovered for trial in own), "times not moving again"),
+        ):
+            if count:
+                wrong.append(f"{row.fault}: {count} {what}")
+    return wrong
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Markdown."""
+    head = (
+        "| row | fault | required | seen | to zero p50 / p99 / max [ms] "
+        "| recovery [s] | n | unsafe |\n|---|---|---|---|---|---|---|---|\n"
+    )
+    return head + "\n".join(
+        f"| {r.row} | {r.fault} | {r.required} | {r.seen} | "
+        f"{_number(r.p50_ms)} / {_number(r.p99_ms)} / {_number(r.max_ms)} | "
+        f"{_number(r.recovery_s)} | {r.n} | {r.unsafe} |"
+        for r in rows
+    )
+
+
+def write(path: Path, parts: dict[str, dict[str, Any]]) -> None:
+    """JSON with what it was measured on. parts: of each half of the run."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    report = {"hardware": processor(), "load_average": os.getloadavg(), **parts}
+    path.write_text(json.dumps(_plain(report), indent=1) + "\n")
+
+
+def part(faults: Sequence[Fault], trials: Sequence[Trial], **about: Any) -> dict[str, Any]:
+    violations = [v for trial in trials for v in trial.violations]
+    return {
+        **about,
+        "injections": len(trials),
+        "unsafe_commands": sum(trial.unsafe for trial in trials),
+        "missed": missed(faults, trials),
+        "rows": [asdict(row) for row in rows(faults, trials)],
+        "violations": [asdict(v) for v in violations[:WRITTEN_VIOLATIONS]],
+    }
+
+
+def processor() -> str:
+    """Its name and its cores."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return f"{line.split(':', 1)[1].strip()}, {os.cpu_count()} cores"
+    return f"{platform.machine()}, {os.cpu_count()} cores"
+
+
+def _number(value: float) -> str:
+    return f"{value:g}" if math.isfinite(value) else "–"
+
+
+def _plain(value: Any) -> Any:
+    """JSON knows no NaN: null."""
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
