@@ -11,6 +11,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
 from sensor_msgs.msg import Image, JointState
 
@@ -290,7 +292,7 @@ def test_a_checkpoint_is_swapped_while_candidates_are_imagined(
     answer = ros.call(
         LoadCheckpoint, "world_model/load_checkpoint", LoadCheckpoint.Request(checkpoint="nowhere")
     )
-    assert not answer.success and "runs on" in answer.message and answer.sha256 == old
+    assert not answer.success and "goes on" in answer.message and answer.sha256 == old
     assert ask(ros, moving(3)).threshold == 1.0, "nothing has changed"
 
     other = copy.deepcopy(small_model)
@@ -321,6 +323,29 @@ def test_a_checkpoint_is_swapped_while_candidates_are_imagined(
     assert ros.call(LoadCheckpoint, "world_model/load_checkpoint", back).success
     assert wait_until_ready(ros, heartbeats).checkpoint == old
     assert ask(ros, moving(3)).threshold == 1.0
+
+
+def test_its_life_cycle_is_managed_on_request(ros, start, checkpoint):
+    def change(transition: int) -> bool:
+        request = ChangeState.Request(transition=Transition(id=transition))
+        return ros.call(ChangeState, "world_model/change_state", request).success
+
+    start("world_model", "-p", f"checkpoint:={checkpoint}", "-p", "autostart:=false")
+    heartbeats = ros.listen(Uncertainty, "world_model/uncertainty", qos_profile_sensor_data)
+    Camera(ros)
+    assert "not active" in ask(ros, moving(3)).message
+    assert not change(Transition.TRANSITION_ACTIVATE), "there is no model yet"
+    assert change(Transition.TRANSITION_CONFIGURE)
+    assert "not active" in ask(ros, moving(3)).message and not heartbeats
+    assert change(Transition.TRANSITION_ACTIVATE)
+    wait_until_ready(ros, heartbeats)
+    assert ask(ros, moving(3)).success
+    assert change(Transition.TRANSITION_DEACTIVATE)
+    wait_for_message(ros, heartbeats, "deactivated")
+    assert "not active" in ask(ros, moving(3)).message
+    assert change(Transition.TRANSITION_CLEANUP)
+    assert change(Transition.TRANSITION_CONFIGURE) and change(Transition.TRANSITION_ACTIVATE)
+    wait_until_ready(ros, heartbeats)
 
 
 def test_a_task_may_have_its_own_threshold(ros, start, checkpoint):

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from whale_ros.actions.space import DIM
 from whale_ros.actions.timeline import CommandTimeline
 from whale_ros.data.frames import fit
 from whale_ros.imagination.retracing import Retracing, feature_distance, judge
@@ -124,6 +125,16 @@ class LiveModel:
                 self._frames.append(_Frame(stamp_s, pictures[i], codes[i]))
                 while stamp_s - self._frames[0].stamp_s > (HISTORY + 1) * self._step_s:
                     self._frames.popleft()
+
+    def warm_up(self) -> None:
+        """Imagine something that nobody asked for: the first time takes longest."""
+        other, commands = LiveModel(self.model), CommandTimeline()
+        commands.add(0.0, np.zeros(6), 0.0)
+        resolution = self.model.config.tokenizer.resolution
+        black = np.zeros((resolution, resolution, 3), np.uint8)
+        other.observe([i * self._step_s for i in range(HISTORY)], [black] * HISTORY)
+        other.predict((HISTORY - 1) * self._step_s, np.zeros((8, MAX_HORIZON, DIM)), commands)
+        other.judge(commands)
 
     @property
     def is_imagining(self) -> bool:

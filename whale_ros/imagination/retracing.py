@@ -178,3 +178,8 @@ def _distances(
             states[k], ends[k] = result
     before = rollout.frame(frame)
     return {k: metric(end, before).cpu() for k, end in ends.items()}
+
+
+def bits(took_part: np.ndarray) -> int:
+    """(len(K),) bool as a number: bit k-1 is set if that k took part."""
+    return sum(1 << (k - 1) for k, used in zip(K, took_part, strict=True) if used)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
+from rclpy.lifecycle import LifecycleNode
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.subscription import Subscription
 
 
-class LeanNode(Node):
-    """A node without rclpy's own listeners for incompatible QoS, two for each topic.
+class _Lean(Node):
+    """Without rclpy's own listeners for incompatible QoS, two for each topic.
 
     They only log, and take a fifth of what each message costs (`benchmarks/node.py`). Where nothing
     arrives, `whale_ros.nodes.topics.why_silent` says why.
@@ -26,3 +27,11 @@ class LeanNode(Node):
             "event_callbacks", SubscriptionEventCallbacks(use_default_callbacks=False)
         )
         return super().create_subscription(*arguments, **options)
+
+
+class LeanNode(_Lean):
+    """As it is used most."""
+
+
+class LeanLifecycleNode(_Lean, LifecycleNode):
+    """With a managed life cycle: unconfigured, inactive, active."""

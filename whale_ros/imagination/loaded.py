@@ -1,0 +1,47 @@
+"""A checkpoint at work, with what is trusted of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from whale_ros.imagination.calibration import CALIBRATION
+from whale_ros.imagination.live import CarryOver, LiveModel
+from whale_ros.imagination.trust import Trust
+from whale_ros.world_model.checkpoint import SHIPPED, Card, load_checkpoint
+
+
+@dataclass
+class Loaded:
+    """Replaced as a whole, so whoever works with one takes it once."""
+
+    live: LiveModel
+    card: Card
+    trust: Trust
+    carry_over: CarryOver = field(default_factory=CarryOver)
+
+
+def load(
+    checkpoint: str,
+    calibration: str,
+    task: str,
+    adaptive: bool,
+    image_size: tuple[int, int],
+    device: str,
+) -> Loaded:
+    """checkpoint: folder, "" for the shipped one. calibration: file, "" for the one in the folder.
+
+    image_size: width and height of the camera's images. device: auto, cpu or cuda. What is loaded
+    has imagined once, since the first time takes longest. Without a valid calibration it works,
+    so that it can say so; but nothing is trusted. Raises CheckpointError or ValueError.
+    """
+    folder = Path(checkpoint or SHIPPED)
+    model, card = load_checkpoint(folder)
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    trust = Trust(card, Path(calibration or folder / CALIBRATION), task, adaptive, image_size)
+    live = LiveModel(model.to(device))
+    live.warm_up()
+    return Loaded(live, card, trust)
