@@ -1,33 +1,55 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from whale_ros.gate.core import State
-from whale_ros.gate.picture import MOVED_M, REPEATS, PictureWatch
+from whale_ros.gate.picture import MOVED_M, MOVING_M, REPEATS, PictureWatch
 
 HERE = np.array([0.0, 0.6, 0.2])
 
 
+def repeat(watch, times, step_m, picture=42):
+    """One picture so many times more, the hand going a step between them; returns its place."""
+    at = HERE
+    for _ in range(times + 1):
+        watch.feed(picture, at)
+        at = at + np.array([step_m, 0, 0])
+    return at
+
+
 @pytest.mark.parametrize(
-    ("repeats", "moved", "ok"),
+    ("repeats", "step", "ok"),
     [
-        (REPEATS, MOVED_M + 1e-6, False),
-        (REPEATS - 1, MOVED_M + 1e-6, True),
-        (REPEATS, MOVED_M - 1e-6, True),
+        (REPEATS, 0.01, False),
+        (REPEATS - 1, 0.01, True),
+        (REPEATS, (MOVED_M - 1e-4) / (REPEATS + 1), True),
+        (200, MOVING_M - 1e-6, True),
     ],
 )
-def test_a_picture_may_repeat_while_the_hand_stands_still(repeats, moved, ok):
+def test_a_picture_may_repeat_while_the_hand_stands_still(repeats, step, ok):
     watch = PictureWatch()
-    for _ in range(repeats + 1):
-        watch.feed(42, HERE)
-    check = watch.check(HERE + np.array([moved, 0, 0]))
+    check = watch.check(repeat(watch, repeats, step))
     assert check.ok == ok and (ok or "frozen" in check.message)
 
 
-def test_another_picture_makes_it_good_again():
+@given(st.integers(0, 50), st.integers(0, 3), st.floats(0.0, 0.05))
+def test_a_camera_that_shows_the_start_of_a_motion_late_is_not_frozen(rested, late, step):
     watch = PictureWatch()
+    repeat(watch, rested, 0.0)
+    at = HERE
+    for i in range(late + 20):
+        at = at + np.array([step, 0, 0])
+        watch.feed(42 if i < late else 100 + i, at)
+        assert watch.check(at + np.array([step, 0, 0])).ok
+
+
+def test_another_picture_makes_it_good_again_and_rest_does_not():
+    watch = PictureWatch()
+    there = repeat(watch, 20, 0.01)
+    assert not watch.check(there).ok
     for _ in range(20):
-        watch.feed(42, HERE)
-    there = HERE + 0.1
+        watch.feed(42, there)
     assert not watch.check(there).ok
     watch.feed(43, there)
     assert watch.check(there).ok

@@ -10,6 +10,7 @@ import numpy as np
 from whale_ros.gate.check import Check
 
 MOVED_M = 0.02  # a hand that moved so far must have changed the picture
+MOVING_M = 0.001  # from picture to picture; a slower hand counts as at rest
 REPEATS = 5
 
 
@@ -60,26 +61,39 @@ class KindWatch:
 
 
 class PictureWatch:
-    """Counts how often the present picture came, and how far the hand went meanwhile."""
+    """Counts how often one picture came while the hand moved, and how far it went meanwhile.
+
+    A camera that shows a hand at rest may repeat itself, and shows its start a little later: only
+    pictures between which the hand moved count.
+    """
 
     def __init__(self) -> None:
         self._picture: int | None = None
         self._repeats = 0
-        self._position: np.ndarray | None = None  # when this picture first came
+        self._began: np.ndarray | None = None  # where the hand was when the counting began
+        self._last: np.ndarray | None = None  # and when the newest picture came
+        self._frozen = ""
 
     def feed(self, picture: int, position: np.ndarray | None) -> None:
         """picture: a hash of its pixels. position: (3,) of the end effector [m]."""
         if picture != self._picture:
-            self._picture, self._repeats, self._position = picture, 0, position
-        else:
+            self._frozen = ""
+        if picture == self._picture and _distance(position, self._last) > MOVING_M:
             self._repeats += 1
+        else:
+            self._picture, self._repeats, self._began = picture, 0, position
+        self._last = position
 
     def check(self, position: np.ndarray | None) -> Check:
-        moved = 0.0
-        if position is not None and self._position is not None:
-            moved = float(np.linalg.norm(position - self._position))
-        ok = self._repeats < REPEATS or moved <= MOVED_M
-        message = f"the camera showed one picture {self._repeats + 1} times"
-        if not ok:
-            message += f" while the hand moved {moved:.3f} m: it is frozen"
-        return Check("picture", ok, self._repeats, REPEATS, message)
+        moved = _distance(position, self._began)
+        if self._repeats >= REPEATS and moved > MOVED_M:  # until another picture comes
+            self._frozen = f" while the hand moved {moved:.3f} m: it is frozen"
+        message = f"the camera showed one picture {self._repeats + 1} times{self._frozen}"
+        return Check("picture", not self._frozen, self._repeats, REPEATS, message)
+
+
+def _distance(here: np.ndarray | None, there: np.ndarray | None) -> float:
+    """0 where a position is not known [m]."""
+    if here is None or there is None:
+        return 0.0
+    return float(np.linalg.norm(here - there))
