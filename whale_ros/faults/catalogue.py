@@ -30,7 +30,7 @@ class Fault:
     name: str
     required: str
     latches: bool
-    inject: Callable[[World], None]
+    inject: Callable[..., None]  # of a World, or of a running system
     estop: bool | None = None
 
 
@@ -64,14 +64,14 @@ def camera_stalls(world: World) -> None:
 @fault(2, "camera repeats a picture", "H, L")
 def camera_freezes(world: World) -> None:
     first: list = []
-    repeats, began, plain = 0, world.position, False
+    repeats, way, last, plain = 0, 0.0, world.position, False
 
     def repeat(message: tuple) -> list:
-        nonlocal repeats, began
+        nonlocal repeats, last
         stamp, picture = message
         if not first:
             first.append(picture)
-            began = world.position
+            last = world.position
             return [message]
         repeats += 1
         world.good("camera", message)
@@ -79,14 +79,16 @@ def camera_freezes(world: World) -> None:
         return [(stamp, first[0])]
 
     def look() -> bool:
-        nonlocal plain
-        if not plain and repeats >= 5 and np.linalg.norm(world.position - began) > FROZEN_M:
+        nonlocal plain, way, last
+        way, last = way + float(np.linalg.norm(world.position - last)), world.position
+        if not plain and repeats >= 5 and way > FROZEN_M:
             plain = True
             world.oracle.must_hold(world.t, latches=True)
         return plain
 
     world.filters["camera"] = repeat
-    world.run_until(look, 4.0)
+    if not world.run_until(look, 4.0):
+        world.oracle.must_hold(world.t, latches=True)  # the gate was quicker than we
     world.run(0.2)
 
 
@@ -315,7 +317,8 @@ def constant_uncertainty(world: World) -> None:
         return [dataclasses.replace(beat, uncertainty=0.25)]
 
     world.filters["heartbeat"] = repeat
-    world.run_until(lambda: count > 6, 3.0)
+    if not world.run_until(lambda: count > 6, 3.0):
+        world.oracle.must_hold(world.t)  # the gate was quicker than we
     world.run(0.3)
 
 

@@ -47,8 +47,10 @@ def rows(faults: Sequence[Fault], trials: Iterable[Trial]) -> list[Row]:
 
 
 def _row(fault: Fault, trials: list[Trial]) -> Row:
-    latencies = [1000 * t.latency_s for t in trials if t.latency_s is not None]
-    recoveries = [t.recovery_s for t in trials if t.recovery_s and math.isfinite(t.recovery_s)]
+    # Of a rejected chunk the arm need not stop: if it did, that was the machine.
+    stopped = [t for t in trials if t.latency_s is not None and fault.required != "X"]
+    latencies = [1000 * t.latency_s for t in stopped if t.latency_s is not None]
+    recoveries = [t.recovery_s for t in stopped if t.recovery_s is not None]
     unsafe = sum(t.unsafe for t in trials)
     p50, p99, most = np.percentile(latencies, [50, 99, 100]) if latencies else [math.nan] * 3
     ends = {"H": ", L" if fault.latches else ", A"}.get(fault.required, "")
@@ -109,7 +111,7 @@ def table(rows: Sequence[Row]) -> str:
 def write(path: Path, parts: dict[str, dict[str, Any]]) -> None:
     """JSON with what it was measured on. parts: of each half of the run."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    report = {"hardware": processor(), "load_average": os.getloadavg(), **parts}
+    report = {"hardware": processor(), **parts}
     path.write_text(json.dumps(_plain(report), indent=1) + "\n")
 
 

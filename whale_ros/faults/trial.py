@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
 from whale_ros.faults.catalogue import FAULTS, Fault
-from whale_ros.faults.oracle import Violation
+from whale_ros.faults.oracle import Oracle, Violation
 from whale_ros.faults.world import World
 from whale_ros.gate.check import Now
 from whale_ros.gate.config import GateConfig
@@ -75,19 +76,29 @@ def try_one(world: World, fault: Fault) -> Trial:
         _reset(world)
         world.run_until(lambda: oracle.moving, RECOVERS_S)
     world.run(0.05)
+    what = {"fault": fault.name, "holds": fault.required == "H", "latches": fault.latches}
+    what |= {"moved": moves, "recovered": recovered}
+    return verdict(oracle, what, demands, unsafe, written)
+
+
+def verdict(oracle: Oracle, what: dict[str, Any], demands: int, unsafe: int, written: int) -> Trial:
+    """what: fault; holds and latches, as it has to; moved before, and recovered afterwards.
+
+    demands, unsafe, written: how many demands, unsafe commands and violations there were before.
+    """
     made = oracle.demands[demands:]
     stopped = [demand for demand in made if demand.was_moving]
     first = min(stopped, key=lambda demand: (not demand.declared, demand.since), default=None)
-    held = fault.required != "H" or (
-        moves
-        and any(demand.latches == fault.latches for demand in made)
+    held = not what["holds"] or (
+        what["moved"]
+        and any(demand.latches == what["latches"] for demand in made)
         and all(demand.zero is not None for demand in made)
     )
     recoveries = [demand.recovery_s for demand in made if demand.recovery_s is not None]
     return Trial(
-        fault.name,
+        what["fault"],
         held,
-        recovered,
+        what["recovered"],
         first.latency_s if first else None,
         max(recoveries, default=None),
         oracle.unsafe - unsafe,

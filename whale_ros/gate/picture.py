@@ -61,7 +61,7 @@ class KindWatch:
 
 
 class PictureWatch:
-    """Counts how often one picture came while the hand moved, and how far it went meanwhile.
+    """Counts how often one picture came while the hand moved, and how long a way it went.
 
     A camera that shows a hand at rest may repeat itself, and shows its start a little later: only
     pictures between which the hand moved count.
@@ -70,22 +70,23 @@ class PictureWatch:
     def __init__(self) -> None:
         self._picture: int | None = None
         self._repeats = 0
-        self._began: np.ndarray | None = None  # where the hand was when the counting began
-        self._last: np.ndarray | None = None  # and when the newest picture came
+        self._way = 0.0  # of the hand since the counting began [m]
+        self._last: np.ndarray | None = None  # where it was when the newest picture came
         self._frozen = ""
 
     def feed(self, picture: int, position: np.ndarray | None) -> None:
         """picture: a hash of its pixels. position: (3,) of the end effector [m]."""
         if picture != self._picture:
             self._frozen = ""
-        if picture == self._picture and _distance(position, self._last) > MOVING_M:
-            self._repeats += 1
+        moved = _distance(position, self._last)
+        if picture == self._picture and moved > MOVING_M:
+            self._repeats, self._way = self._repeats + 1, self._way + moved
         else:
-            self._picture, self._repeats, self._began = picture, 0, position
+            self._picture, self._repeats, self._way = picture, 0, 0.0
         self._last = position
 
     def check(self, position: np.ndarray | None) -> Check:
-        moved = _distance(position, self._began)
+        moved = self._way + _distance(position, self._last)
         if self._repeats >= REPEATS and moved > MOVED_M:  # until another picture comes
             self._frozen = f" while the hand moved {moved:.3f} m: it is frozen"
         message = f"the camera showed one picture {self._repeats + 1} times{self._frozen}"
