@@ -293,6 +293,7 @@ def test_an_uncertainty_that_does_not_change_while_the_arm_moves_counts_as_maxim
         ({"frame": "camera"}, "'camera', expected 'base'"),
         ({"action_space": "joint/6"}, "'joint/6'"),
         ({"step_s": 0.1}, "take 0.1 s"),
+        ({"step_s": math.nan}, "take nan s"),
         ({"dim": 6}, "have 6 numbers"),
         ({"horizon": 0, "numbers": []}, "has 0 actions"),
         ({"horizon": 10**9}, "1000000000 actions"),
