@@ -73,6 +73,14 @@ class Surroundings:
         assert len(answer.trusted) == len(answer.verdicts) == len(sequences)
         return answer
 
+    def judge(self, *sequences, **request):
+        """An answer with success; on a busy machine images may be too late for the first one."""
+
+        def found():
+            return next((a for a in [self.screen(*sequences, **request)] if a.success), None)
+
+        return self._ros.wait(found, "a screening", 60)
+
 
 @pytest.fixture
 def around(ros, start, checkpoint, tmp_path):
@@ -80,6 +88,7 @@ def around(ros, start, checkpoint, tmp_path):
         "candidates": CANDIDATES,
         "horizon": HORIZON,
         "screening_timeout_s": LIMIT_S,
+        "policy_timeout_s": 10.0,
         "workspace_low": "[-0.32, 0.38, 0.03]",
         "workspace_high": "[0.32, 0.92, 0.42]",
     }
@@ -100,28 +109,24 @@ def sequence(actions, name="s", start_s=0.0, frame="base"):
     return to_message(actions, name, start_s, SPACE, frame)
 
 
-def wait_until_ready(ros, around):
-    ros.wait(lambda: around.screen(sequence(moving())).success, "a screening", 60)
-
-
 def test_each_sequence_gets_the_verdict_of_the_planner_and_nothing_moves(
     ros, start, checkpoint, around, domain_id
 ):
     start("world_model", "-p", f"checkpoint:={checkpoint}")
-    wait_until_ready(ros, around)
+    around.judge(sequence(moving()))
 
     def now():
         return ros.node.get_clock().now().nanoseconds * 1e-9
 
-    answer = around.screen(
+    answer = around.judge(
         sequence(moving(), "good"), sequence(moving(0.045), "far"), return_frames=True
     )
-    assert answer.success and answer.message == ""
+    assert answer.message == ""
     assert list(answer.trusted) == [True, False]
     assert answer.verdicts[0] == "passed"
     assert "rejected: action 7 ends at (0.360, 0.600, 0.200) m" in answer.verdicts[1]
     assert answer.threshold == 1.0 and 0 < answer.latency_s < LIMIT_S
-    assert 0 < now() - seconds(answer.observation_stamp) < 3
+    assert 0 < now() - seconds(answer.observation_stamp) < LIMIT_S + 1
     assert [p.candidate_id for p in answer.predictions] == ["good", "far"]
     for prediction, trusted in zip(answer.predictions, answer.trusted, strict=True):
         assert 0 < prediction.uncertainty <= 1 and prediction.trusted == trusted
@@ -130,8 +135,8 @@ def test_each_sequence_gets_the_verdict_of_the_planner_and_nothing_moves(
         assert [(f.width, f.height) for f in prediction.frames] == [(32, 32)] * HORIZON
 
     # Missing sequences and missing actions are added, so that the threshold counts.
-    short = around.screen(sequence(moving(steps=3)), every_step=True)
-    assert short.success and list(short.trusted) == [True] and short.threshold == 1.0
+    short = around.judge(sequence(moving(steps=3)), every_step=True)
+    assert list(short.trusted) == [True] and short.threshold == 1.0
     (prediction,) = short.predictions
     assert list(prediction.took_part) == [15] * HORIZON and not prediction.frames
 
@@ -142,12 +147,12 @@ def test_each_sequence_gets_the_verdict_of_the_planner_and_nothing_moves(
         (sequence(moving(0.06)), "action 0 moves 0.06"),
         (sequence(moving(), frame="tool0"), "frame is 'tool0', expected 'base'"),
         (sequence(moving(steps=9)), "9 actions, at most 8 are imagined (parameter horizon"),
-        (sequence(moving(), start_s=now() - 5), "allowed is -1 to 1 s"),
-        (sequence(moving(), start_s=now() + 5), "policy_timeout_s"),
+        (sequence(moving(), start_s=now() - 60), "allowed is -10 to 10 s"),
+        (sequence(moving(), start_s=now() + 60), "policy_timeout_s"),
     ]
     for wrong, words in rejected:
-        answer = around.screen(wrong, sequence(moving(), start_s=now()))
-        assert answer.success and list(answer.trusted) == [False, True], answer.verdicts
+        answer = around.judge(wrong, sequence(moving(), start_s=now()))
+        assert list(answer.trusted) == [False, True], answer.verdicts
         assert answer.verdicts[0].startswith("rejected: ") and words in answer.verdicts[0]
         assert math.isnan(answer.predictions[0].uncertainty) and not answer.predictions[0].trusted
     alone = around.screen(sequence(broken))
@@ -157,20 +162,27 @@ def test_each_sequence_gets_the_verdict_of_the_planner_and_nothing_moves(
         answer = around.screen(*[sequence(moving())] * count)
         assert not answer.success and f"{count} sequences, expected 1 to 3" in answer.message
 
-    both = [around.start(sequence(moving()), every_step=True) for _ in range(2)]
-    first, second = (around.answer(future) for future in both)
+    def both():
+        futures = [around.start(sequence(moving()), every_step=True) for _ in range(2)]
+        answers = [around.answer(future) for future in futures]
+        return answers if any(answer.success for answer in answers) else None
+
+    first, second = ros.wait(both, "an answer to one of two at once")
     assert first.success != second.success
     assert "another screening" in first.message + second.message
 
-    example = subprocess.Popen(
-        [sys.executable, str(ROOT / "examples" / "screen_actions.py")],
-        env={**os.environ, "ROS_DOMAIN_ID": str(domain_id)},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    ros.wait(lambda: example.poll() is not None, "the example")
-    printed = example.stdout.read()
-    assert "straight" in printed and "wild" in printed and "threshold 1.000" in printed
+    def printed():
+        example = subprocess.Popen(
+            [sys.executable, str(ROOT / "examples" / "screen_actions.py")],
+            env={**os.environ, "ROS_DOMAIN_ID": str(domain_id)},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        ros.wait(lambda: example.poll() is not None, "the example")
+        return example.stdout.read()
+
+    lines = ros.wait(printed, "verdicts of the example", 60)
+    assert "straight" in lines and "wild" in lines and "threshold 1.000" in lines
 
     assert not around.chunks
     assert not any(decision.candidates for decision in around.decisions)
@@ -191,9 +203,8 @@ def test_without_a_sound_world_model_the_answer_comes_in_time_and_nothing_is_tru
         "world_model",
         *("-p", f"checkpoint:={checkpoint}", "-p", f"calibration:={tmp_path / 'strict.json'}"),
     )
-    wait_until_ready(ros, around)
-    answer = around.screen(sequence(moving()))
-    assert answer.success and not answer.trusted[0] and "is above 0.005" in answer.verdicts[0]
+    answer = around.judge(sequence(moving()))
+    assert not answer.trusted[0] and "is above 0.005" in answer.verdicts[0]
 
     model.kill()
     began = time.monotonic()
@@ -202,7 +213,7 @@ def test_without_a_sound_world_model_the_answer_comes_in_time_and_nothing_is_tru
     ros.wait(lambda: len(around.decisions) >= 3, "decisions of the planner meanwhile")
     assert not asked.done()
     answer = around.answer(asked)
-    assert LIMIT_S <= time.monotonic() - began < LIMIT_S + 1
+    assert LIMIT_S <= time.monotonic() - began < LIMIT_S + 2
     assert "did not answer within 3 s (screening_timeout_s)" in answer.message
     answer = around.screen(sequence(moving()))
     assert "nothing was heard of the world model" in answer.message
@@ -211,7 +222,7 @@ def test_without_a_sound_world_model_the_answer_comes_in_time_and_nothing_is_tru
 
 def test_a_client_that_leaves_before_its_answer_does_no_harm(ros, start, checkpoint, around):
     model = start("world_model", "-p", f"checkpoint:={checkpoint}")
-    wait_until_ready(ros, around)
+    around.judge(sequence(moving()))
     model.kill()
     around.start(sequence(moving()))
     ros.spin(0.2)
