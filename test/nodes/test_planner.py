@@ -380,11 +380,11 @@ def test_a_search_comes_nearer_to_a_goal_pose_round_after_round(planner, ros, me
     goals.publish(goal)
     around.ros.spin(0.2)
     decision = around.decision(lambda d: is_approval(d) and "/best so far" in str(d.candidate_ids))
-    plan = decision.chosen_id.split("/")[0]
+    plan = decision.chosen_id.split("/")[0].split(".")[0]
     rounds = [
         request.candidate_set.candidates
         for request in around.requests
-        if request.candidate_set.candidates[0].id.split("/")[0] == plan
+        if request.candidate_set.candidates[0].id.split("/")[0].split(".")[0] == plan
     ]
     assert 2 <= len(rounds) <= 4
 

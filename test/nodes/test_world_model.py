@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from geometry_msgs.msg import TwistStamped
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
@@ -35,14 +36,16 @@ PERIOD_S = 0.1
 
 
 class Camera:
-    """Publishes random pictures at 10 Hz while the test waits."""
+    """Publishes random pictures at 10 Hz while the test waits, and the gate's command to rest."""
 
     def __init__(self, ros, size: int = 128) -> None:
         self._ros = ros
         self._rng = np.random.default_rng(0)
         self.size = size
         self.frame = "camera"
+        self.commands = True
         self._publisher = ros.node.create_publisher(Image, "camera/image", 1)
+        self._gate = ros.node.create_publisher(TwistStamped, "arm/twist_command", 1)
         self._timer = ros.node.create_timer(PERIOD_S, self._publish)
 
     def _publish(self) -> None:
@@ -51,6 +54,10 @@ class Camera:
         message.header.stamp = self._ros.node.get_clock().now().to_msg()
         message.header.frame_id = self.frame
         self._publisher.publish(message)
+        if self.commands:
+            command = TwistStamped()
+            command.header.stamp = message.header.stamp
+            self._gate.publish(command)
 
     def stop(self) -> None:
         self._ros.node.destroy_timer(self._timer)
@@ -283,7 +290,7 @@ def test_a_camera_that_changes_while_it_runs_voids_the_calibration_for_good(
     assert_untrusted(ros, heartbeats, "calibration void", "start the world model again")
 
 
-def test_a_checkpoint_is_swapped_while_candidates_are_imagined(
+def test_a_checkpoint_is_swapped_while_images_are_judged_and_requests_wait(
     ros, heartbeats, checkpoint, small_model, tmp_path
 ):
     Camera(ros)
@@ -316,13 +323,27 @@ def test_a_checkpoint_is_swapped_while_candidates_are_imagined(
         assert reply.success or "image" in reply.message
         assert reply.checkpoint == old or math.isnan(reply.threshold)
     heartbeats.clear()
-    wait_for_message(ros, heartbeats, "there is no calibration")
-    assert {h.checkpoint for h in heartbeats} <= {card.sha256}
+    ros.wait(lambda: len(heartbeats) > 8, "heartbeats", 60)
+    running = [heartbeat.checkpoint for heartbeat in heartbeats]
+    first = running.index(card.sha256)
+    assert first <= 1, "one may have been judged while it was swapped"
+    assert set(running[first:]) == {card.sha256}
+    assert "there is no calibration" in heartbeats[-1].message
 
     back = LoadCheckpoint.Request(checkpoint=str(checkpoint))
     assert ros.call(LoadCheckpoint, "world_model/load_checkpoint", back).success
     assert wait_until_ready(ros, heartbeats).checkpoint == old
     assert ask(ros, moving(3)).threshold == 1.0
+
+
+def test_without_the_arm_s_commands_nothing_is_foretold(ros, heartbeats):
+    camera = Camera(ros)
+    wait_until_ready(ros, heartbeats)
+    camera.commands = False
+    wait_for_message(ros, heartbeats, "no command of the arm", "arm/twist_command", "silent")
+    assert "no command of the arm" in ask(ros, moving(3)).message
+    camera.commands = True
+    wait_until_ready(ros, heartbeats)
 
 
 def test_its_life_cycle_is_managed_on_request(ros, start, checkpoint):
@@ -389,6 +410,8 @@ def test_what_it_cannot_start_with_is_refused_in_one_line(start, checkpoint, tmp
         f"checkpoint:={corrupt}": ("corrupt", "model.safetensors"),
         "command_type:=joints": ("command_type", "joints", "twist"),
     }
+    if not torch.cuda.is_available():
+        cases["device:=cuda"] = ("CUDA",)
     processes = {
         parameter: start(
             "world_model", "-p", f"checkpoint:={checkpoint}", "-p", parameter,

@@ -94,7 +94,7 @@ def test_the_next_plan_begins_where_the_last_one_ended_less_what_was_done(method
         search.learn(np.repeat(ramp, 2, axis=0), np.array([0.0, 1.0]))
     search.begin(10.0 + 2 * SPACE.step_s, 4, 1.0)
     mean = search.propose(COMMITTED, [], 4, rng)["mean"][SETTLED:]
-    np.testing.assert_allclose(mean[:, 0], [0.03, 0.04, 0, 0], atol=1e-6)
+    np.testing.assert_allclose(mean[:, 0], [0.03, 0.04, 0.04, 0.04], atol=1e-6)
     assert (mean[:, GRIPPER] == 1.0).all()
     search.begin(99.0, 4, 0.0)  # long after: nothing of it is left
     assert "mean" not in search.propose(COMMITTED, [], 4, rng)  # it is to stand still

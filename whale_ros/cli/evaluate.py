@@ -55,6 +55,20 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--output", type=Path, default=Path("uncertainty_report"), help="folder for the report"
     )
     parser.set_defaults(command=uncertainty)
+    parser = questions.add_parser("planner", help="what planning is worth to a policy, simulated")
+    parser.add_argument("--checkpoint", type=Path, help="folder; default: the shipped one")
+    parser.add_argument("--calibration", type=Path, help="file; default: that in the folder")
+    parser.add_argument(
+        "--method",
+        nargs="+",
+        default=["alone", "policy", "cem", "mppi"],
+        choices=["alone", "policy", "cem", "mppi"],
+        help="the policy alone, the planner around it, or searches without it",
+    )
+    parser.add_argument("--behavior", default="noisy", help="of the policy (default noisy)")
+    parser.add_argument("--episodes", type=int, default=30, help="of each task and method")
+    _add_output(parser)
+    parser.set_defaults(command=planner)
 
 
 def _add_output(parser: argparse.ArgumentParser) -> None:
@@ -156,6 +170,36 @@ def uncertainty(options: argparse.Namespace) -> None:
     )
     print(json.dumps(summary, indent=1, allow_nan=False) if options.json else table(summary))
     print(f"open {options.output / PAGE} in a browser", file=sys.stderr)
+
+
+def planner(options: argparse.Namespace) -> None:
+    import torch
+
+    from whale_ros.evaluation.hardware import hardware
+    from whale_ros.evaluation.planner_study import FIRST_SEED, study, summarise, table, write
+    from whale_ros.imagination.loaded import load
+    from whale_ros.sim.arm import TASKS
+
+    torch.set_num_threads(1)
+    size = (128, 128)  # of the simulated camera, as in config/robots/sim.yaml
+    checkpoint, calibration = (
+        str(path or "") for path in (options.checkpoint, options.calibration)
+    )
+    loaded = load(checkpoint, calibration, "", False, size, "auto")
+    if why := loaded.trust.why_not():
+        raise ValueError(why)
+    outcomes = study(loaded, options.method, options.behavior, TASKS, options.episodes)
+    rows = summarise(outcomes)
+    if options.pictures:
+        write(outcomes, options.pictures / "planner.png")
+    report = {
+        "checkpoint": loaded.card.sha256,
+        "behavior": options.behavior,
+        "first_seed": FIRST_SEED,
+        "rows": rows,
+        "hardware": hardware(),
+    }
+    print(json.dumps(report, indent=1) if options.json else table(rows))
 
 
 def must_fit(data: EpisodeSet, card: Card) -> None:

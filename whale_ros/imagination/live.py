@@ -126,6 +126,11 @@ class LiveModel:
                 while stamp_s - self._frames[0].stamp_s > (HISTORY + 1) * self._step_s:
                     self._frames.popleft()
 
+    def forget(self) -> None:
+        """All images: what comes next is another scene."""
+        with self._lock:
+            self._frames.clear()
+
     def warm_up(self) -> None:
         """Imagine something that nobody asked for: the first time takes longest."""
         other, commands = LiveModel(self.model), CommandTimeline()

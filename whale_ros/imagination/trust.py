@@ -47,18 +47,19 @@ class Trust:
     def see_image(self, camera: str, width: int, height: int) -> None:
         """camera: frame_id. Width and height in pixels."""
         self._camera = camera
-        self._mismatch = ""
+        mismatch = ""
         if (width, height) != self._image_size:
-            self._mismatch = (
+            mismatch = (
                 f"image is {width} x {height} pixels, image_width and image_height say "
                 f"{self._image_size[0]} x {self._image_size[1]}"
             )
         elif self.factor is not None:
-            self._mismatch = why_void(self.factor.calibration, self._conditions(self.factor))
-        if self._mismatch and self._used and not self.void:
+            mismatch = why_void(self.factor.calibration, self._conditions(self.factor))
+        self._mismatch = mismatch
+        if mismatch and self._used and not self.void:
             self.void = (
-                f"calibration void: the camera changed while it ran ({self._mismatch}); "
-                "start the world model again with the camera as it was calibrated"
+                f"calibration void: the camera changed while it ran ({mismatch}); start the world "
+                "model again, or load its checkpoint again, with the camera as it was calibrated"
             )
 
     def use(self) -> None:

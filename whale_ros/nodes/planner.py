@@ -49,7 +49,7 @@ from whale_ros.nodes.topics import why_silent
 from whale_ros.planning.commitment import RunningChunk, Settled, follow, is_due, settle
 from whale_ros.planning.impasse import Impasse
 from whale_ros.planning.objectives import Weights, ends
-from whale_ros.planning.proposals import deviation, propose
+from whale_ros.planning.proposals import deviation, fit, propose
 from whale_ros.planning.screening import Choice, choose, judged_part, why_leaves
 from whale_ros.planning.search import Search
 from whale_ros.srv import Predict
@@ -87,6 +87,7 @@ class Question:
     messages: list[ActionSequence]
     deviation: np.ndarray  # (K,)
     answer: Future
+    before: Question | None = None  # of the round before, which is answered
     why_void: str = ""
     given_up: bool = False  # a late answer is waited for, lest questions pile up, but not used
 
@@ -131,7 +132,8 @@ class PlannerNode(LeanNode):
         subscribe(PoseStamped, values["pose_topic"], self._on_pose, NEWEST)
         subscribe(Float64, values["gripper_command_topic"], self._on_gripper, 1)
         subscribe(PoseStamped, values["goal_pose_topic"], self._on_goal_pose, 1)
-        self.create_service(Trigger, "~/go_on", self._on_go_on)
+        self._go_on = self.resolve_service_name("~/go_on")
+        self.create_service(Trigger, self._go_on, self._on_go_on)
         self._screening = Screening(self, values, self._space, self._why_blind, self._position)
         self.create_timer(TICK_S, self._tick)
         self.create_timer(1.0, self._report)
@@ -209,16 +211,19 @@ class PlannerNode(LeanNode):
                 self._question = None
                 if not question.given_up:
                     self._decide(question, now)
-            elif now > question.deadline_s and not question.given_up:
+            elif question.given_up:
+                self._forget_if_lost(question)
+            elif question.before and now > question.deadline_s - 2 * TICK_S:
+                question.given_up = True  # better what the round before found than nothing
+                question.before.why_void = question.why_void
+                self._decide(question.before, now)
+            elif now > question.deadline_s:
                 question.given_up = True
                 waited_s = now - question.settled.start_s
                 self._hold(
                     f"the world model did not answer within {waited_s:.2f} s, "
                     f"planning_latency_s is {self._values['planning_latency_s']:g}"
                 )
-            elif time.monotonic() - question.asked_at > LOST_S:
-                self._question = None
-                self._predict.remove_pending_request(question.answer)
         elif self._may_ask(now):
             why = self._why_not_now()
             if why:
@@ -226,6 +231,11 @@ class PlannerNode(LeanNode):
                 self._hold(why)
             else:
                 self._ask(now)
+
+    def _forget_if_lost(self, question: Question) -> None:
+        if time.monotonic() - question.asked_at > LOST_S:
+            self._question = None
+            self._predict.remove_pending_request(question.answer)
 
     def _may_ask(self, now: float) -> bool:
         if self._impasse.waits_for_operator:
@@ -326,10 +336,11 @@ class PlannerNode(LeanNode):
 
     def _ask_again(self, question: Question, now: float) -> None:
         answer = question.answer.result()
-        if answer is not None and answer.success and self._is_for(question, answer):
+        sound = answer is not None and answer.success and self._is_for(question, answer)
+        if answer is not None and sound:
             self._learn(question, self._choose(question, answer))
         again = self._imagine(now, question.settled, question.policy, question.round + 1)
-        again.why_void = question.why_void
+        again.why_void, again.before = question.why_void, question if sound else question.before
         self._question = again
 
     def _learn(self, question: Question, choice: Choice) -> None:
@@ -350,7 +361,8 @@ class PlannerNode(LeanNode):
         """Have candidates imagined that begin as settled."""
         values, frame = self._values, self._values["base_frame"]
         proposed = self._propose(settled, policy)
-        names = [f"{self._plans}/{name}" for name in proposed]
+        plan = f"{self._plans}" if round == 1 else f"{self._plans}.{round}"
+        names = [f"{plan}/{name}" for name in proposed]
         candidates = np.stack(list(proposed.values()))
         messages = [
             to_message(actions, name, settled.start_s, self._space, frame)
@@ -362,9 +374,10 @@ class PlannerNode(LeanNode):
         request.candidate_set.header.stamp = Time(seconds=now).to_msg()
         request.candidate_set.header.frame_id = frame
         deviations = np.zeros(len(candidates))
-        if "policy" in proposed:
+        if tails := [tail for tail in policy if len(tail)]:
             new_steps = values["horizon"] - len(settled.actions)
-            deviations = deviation(candidates, proposed["policy"], new_steps, self._space)
+            own = self._space.clip(fit(tails[0], new_steps))
+            deviations = deviation(candidates, own, new_steps, self._space)
         question = Question(
             time.monotonic(),
             settled,
@@ -399,12 +412,13 @@ class PlannerNode(LeanNode):
             return
         choice = self._choose(question, answer)
         self._learn(question, choice)
-        self._impasse.decided(choice.index is not None)
+        if not answer.message:  # else no threshold is valid: that is nothing to look around for
+            self._impasse.decided(choice.index is not None)
         why = question.why_void or ("the answer came too late" if now > question.deadline_s else "")
         if choice.index is None:
             why = why or answer.message  # why there is no valid threshold
         if choice.index is None and self._impasse.waits_for_operator:
-            why = f"{why or choice.reason}; asks the operator: call ~/go_on to plan again"
+            why = f"{why or choice.reason}; asks the operator: call {self._go_on} to go on"
         if why:
             choice = Choice(None, why, choice.scores, choice.verdicts)
         decision = PlanDecision(

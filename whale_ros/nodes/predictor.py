@@ -73,7 +73,7 @@ class Predictor:
                 raise ValueError("the world model is not active")
             if not request.checkpoint:
                 raise ValueError("name the folder of a checkpoint")
-            loaded = self._main.load(request.checkpoint, request.calibration)
+            loaded = self._main.load(request.checkpoint, request.calibration, True)
         except Exception as error:  # what runs is sound, and must go on
             response.message = f"{error}; what runs goes on"
             self._main.get_logger().error(response.message)

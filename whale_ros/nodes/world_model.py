@@ -4,6 +4,7 @@ its imagination can be trusted."""
 from __future__ import annotations
 
 import gc
+import math
 import sys
 import threading
 import time
@@ -36,6 +37,7 @@ from whale_ros.nodes.topics import why_silent
 from whale_ros.world_model.checkpoint import CheckpointError
 
 KEPT_IMAGES = 10
+COMMAND_TIMEOUT_S = 0.5  # the gate commands a hundred times a second, also while it holds
 
 PARAMETERS = (
     Parameter("checkpoint", "", "Folder that `whale train` wrote; empty: the shipped one.",
@@ -90,10 +92,12 @@ class WorldModelNode(LeanLifecycleNode):
         torch.set_num_threads(self._values["threads"])
         self._image_size = self._values["image_width"], self._values["image_height"]
         self._loaded: Loaded | None = None
+        self._state_lock = threading.Lock()  # loading takes seconds; meanwhile the state may change
         self._goal: np.ndarray | None = None  # (height, width, 3) uint8 RGB
         self._commands = CommandTimeline()
         self._commands_lock = threading.Lock()
         self._twist, self._gripper = np.zeros(6), 0.0
+        self._commanded_at = -math.inf  # steady clock
         self._pose_differences = PoseDifferences()
         # A few, so that the history has no gap when judging one takes longer than a period.
         self._images: deque[Image] = deque(maxlen=KEPT_IMAGES)
@@ -124,9 +128,10 @@ class WorldModelNode(LeanLifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         try:
-            self.load(self._values["checkpoint"], self._values["calibration"])
-        except (CheckpointError, ValueError) as error:
-            self.problem = str(error)
+            self.load(self._values["checkpoint"], self._values["calibration"], False)
+        except Exception as error:  # rclpy would swallow it
+            known = isinstance(error, (CheckpointError, ValueError))
+            self.problem = str(error) if known else f"{type(error).__name__}: {error}"
             self.get_logger().error(self.problem)
             return TransitionCallbackReturn.FAILURE
         self._why_not_ready = "not active"
@@ -154,16 +159,22 @@ class WorldModelNode(LeanLifecycleNode):
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         self.stop()
+        self._why_not_ready = "shut down"
         return TransitionCallbackReturn.SUCCESS
 
     def stop(self) -> None:
         """End the thread that judges images; publishes nothing afterwards."""
-        if self._running:
-            self._running = False
+        with self._state_lock:
+            was_running, self._running = self._running, False
+        if was_running:
             self._watcher.join()
 
-    def load(self, checkpoint: str, calibration: str) -> Loaded:
-        """Work with this one from now on. Raises CheckpointError or ValueError: nothing changes."""
+    def load(self, checkpoint: str, calibration: str, while_active: bool) -> Loaded:
+        """Work with this one from now on.
+
+        while_active: only if the node is still active when it is loaded. Raises CheckpointError or
+        ValueError: then nothing has changed.
+        """
         values = self._values
         loaded = load(
             checkpoint,
@@ -173,9 +184,12 @@ class WorldModelNode(LeanLifecycleNode):
             self._image_size,
             values["device"],
         )
-        if self._goal is not None:
-            loaded.live.set_goal(self._goal)
-        self._loaded = loaded
+        with self._state_lock:
+            if while_active and not self._running:
+                raise ValueError("the world model was deactivated meanwhile")
+            if self._goal is not None:
+                loaded.live.set_goal(self._goal)
+            self._loaded = loaded
         if loaded.trust.void:
             self.get_logger().error(loaded.trust.void)
         self.get_logger().info(
@@ -199,6 +213,13 @@ class WorldModelNode(LeanLifecycleNode):
         return self._values["base_frame"]
 
     def command_history(self) -> CommandTimeline:
+        """What the arm was told. Raises NotReady: without that nothing can be foretold."""
+        silent_s = time.monotonic() - self._commanded_at
+        if silent_s > COMMAND_TIMEOUT_S:
+            kind = TwistStamped if self._values["command_type"] == "twist" else PoseStamped
+            why = why_silent(self, self._values["command_topic"], kind)
+            since = "yet" if math.isinf(silent_s) else f"for {silent_s:.1f} s"
+            raise NotReady(f"no command of the arm was heard {since}: {why}")
         with self._commands_lock:
             return self._commands.copy()
 
@@ -210,10 +231,12 @@ class WorldModelNode(LeanLifecycleNode):
             self._image_arrived.notify()
 
     def _log_twist(self, message: TwistStamped) -> None:
+        self._commanded_at = time.monotonic()
         self._twist = twist_array(message.twist)
         self._log_command(seconds(message.header.stamp))
 
     def _log_pose(self, message: PoseStamped) -> None:
+        self._commanded_at = time.monotonic()
         difference = self._pose_differences.twist(message)
         if difference is not None:
             since, self._twist = difference
@@ -248,9 +271,10 @@ class WorldModelNode(LeanLifecycleNode):
     def _take_goal(self, message: Image) -> None:
         try:
             picture = to_rgb(message)
-            if self._loaded is not None:
-                self._loaded.live.set_goal(picture)
-            self._goal = picture
+            with self._state_lock:
+                if self._loaded is not None:
+                    self._loaded.live.set_goal(picture)
+                self._goal = picture
         except BadImage as error:
             self.get_logger().error(f"goal_image refused: {error}")
 
@@ -344,6 +368,8 @@ class WorldModelNode(LeanLifecycleNode):
         )
 
     def _report(self) -> None:
+        if self._running and not self._watcher.is_alive():
+            self._why_not_ready = "the thread that judges images has died"
         ready, loaded = not self._why_not_ready, self._loaded
         status = DiagnosticStatus(
             name=f"{self.get_fully_qualified_name()}: imagination",
@@ -374,8 +400,8 @@ def main() -> None:
         sys.exit(f"world_model: {error}")
     if node.autostart and node.trigger_configure() != TransitionCallbackReturn.SUCCESS:
         sys.exit(f"world_model: {node.problem}")
-    if node.autostart:
-        node.trigger_activate()
+    if node.autostart and node.trigger_activate() != TransitionCallbackReturn.SUCCESS:
+        sys.exit("world_model: could not be activated")
     predictor = Predictor(node)
     try:
         rclpy.spin(node)

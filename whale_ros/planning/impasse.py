@@ -26,12 +26,7 @@ class Impasse:
 
     def decided(self, passed: bool) -> None:
         """Take note of a plan: whether any of its candidates passed."""
-        if passed:
-            self._failures = 0
-        elif self._reaction == "widen" and self._failures == 1:
-            self._failures = 2  # once: the plans after that are as usual
-        else:
-            self._failures += 1
+        self._failures = 0 if passed else self._failures + 1
 
     def go_on(self) -> None:
         """An operator says so."""

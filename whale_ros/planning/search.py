@@ -3,8 +3,9 @@
 Candidates are drawn from a normal distribution of the new actions, which is then moved towards
 those that scored best: in CEM (cross-entropy method, as in arXiv 1805.12114) it is fitted to the
 best quarter, in MPPI (arXiv 1509.01149) its mean becomes their average, weighted by the exponential
-of the score. From plan to plan the mean is kept, less what was executed meanwhile (warm start), so
-that one round for each plan is enough where there is no time for more.
+of the score. From plan to plan the mean is kept, less the time that has passed (warm start), and
+goes on as it ended: with time for one round only, a direction that was good is tried again.
+Motion is searched for, the gripper is not: it stays as it is, or does what the policy does.
 """
 
 from __future__ import annotations
@@ -35,13 +36,18 @@ class Search:
         self._best: np.ndarray | None = None  # tail (n, 7) that scored best in this plan
 
     def begin(self, start_s: float, steps: int, gripper: float) -> None:
-        """Start a plan of `steps` new actions, the first of which begins at start_s."""
+        """Start a plan of `steps` new actions, the first of which begins at start_s.
+
+        Beyond what was planned before, the mean goes on as it ended.
+        """
         done = round((start_s - self._start_s) / self._space.step_s)
-        known = self._mean[done:] if 0 <= done < len(self._mean) else np.empty((0, DIM))
-        spread = self._spread[done:] if len(known) else np.empty((0, DIM))
-        self._mean = fit(known, steps) if len(known) else stand_still(steps, gripper)
+        if 0 <= done <= len(self._mean) and len(self._mean):
+            index = np.minimum(np.arange(done, done + steps), len(self._mean) - 1)
+            self._mean = self._mean[index]
+        else:
+            self._mean, done = stand_still(steps, gripper), len(self._spread)
         self._mean[:, GRIPPER] = gripper
-        self._spread = np.concatenate([spread, np.ones((steps, DIM))])[:steps]
+        self._spread = np.concatenate([self._spread[done:], np.ones((steps, DIM))])[:steps]
         self._start_s, self._best = start_s, None
 
     def widen(self, width: float) -> None:
@@ -76,6 +82,7 @@ class Search:
         if not good.any():
             self._spread = np.ones_like(self._spread)
             return
+        self._spread = np.minimum(self._spread, 1)  # once wide was enough
         tails, scores = candidates[good][:, -len(self._mean) :], scores[good]
         self._best = tails[scores.argmin()]
         if self._is_cem:
@@ -83,7 +90,7 @@ class Search:
             mean = elites.mean(axis=0)
             widest = np.maximum(spread(self._space), 1e-9)
             found = np.clip(elites.std(axis=0) / widest, NARROWEST, 1.0)
-            self._spread = KEPT * np.minimum(self._spread, 1) + (1 - KEPT) * found
+            self._spread = KEPT * self._spread + (1 - KEPT) * found
         else:
             weights = np.exp(-(scores - scores.min()) / (TEMPERATURE * scores.std() + 1e-9))
             mean = np.einsum("k,ksd->sd", weights / weights.sum(), tails)
