@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from geometry_msgs.msg import PoseStamped
+from geometry_msgs.msg import PoseStamped, TwistStamped
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Image
 
@@ -39,6 +39,8 @@ class Surroundings:
         self._images = node.create_publisher(Image, "camera/image", 1)
         self._poses = node.create_publisher(PoseStamped, "ee_pose", qos_profile_sensor_data)
         self._gates = node.create_publisher(GateStatus, "gate/status", 1)
+        self._commands = node.create_publisher(TwistStamped, "arm/twist_command", 1)
+        self._commands = node.create_publisher(TwistStamped, "arm/twist_command", 1)
         self._timer = node.create_timer(0.1, self._speak)
         self.decisions = ros.listen(PlanDecision, "planner/decision")
         self.chunks = ros.listen(ApprovedChunk, "approved_chunk")
@@ -54,6 +56,12 @@ class Surroundings:
         pose.pose.position.y, pose.pose.position.z = 0.6, 0.2
         self._poses.publish(pose)
         self._gates.publish(GateStatus(state=GateStatus.HOLD, mode=GateStatus.MODE_HOLD))
+        command = TwistStamped()
+        command.header.stamp = stamp
+        self._commands.publish(command)
+        rest = TwistStamped()
+        rest.header.stamp = stamp
+        self._commands.publish(rest)
 
     def start(self, *sequences, **request):
         """Ask, and go on; the future of the answer."""
