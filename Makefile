@@ -10,7 +10,7 @@ setup:  ## .venv with ROS, our messages and all dependencies
 demo: setup  ## the simulated arm plans with the world model; pictures in demo_output/
 	@$(ENV) && scripts/demo --output demo_output
 
-gate-study: setup  ## what the gate buys: the same episodes with it on and off, about 15 minutes
+gate-study: setup  ## what the gate buys: the same episodes with it on and off, about 10 minutes
 	@$(ENV) && scripts/gate_study --output gate_study_output
 
 faults: setup  ## thousands of faults against the gate, in simulated time and on the running system

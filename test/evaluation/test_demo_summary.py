@@ -92,3 +92,17 @@ def test_an_arm_that_did_not_move_has_shown_nothing():
     still = log(held=[(0.0, 5.0)])
     still.gate = [dataclasses.replace(note, chunks_executed=0) for note in still.gate]
     assert "0 chunks" in why_failed(summarise(still))[0]
+
+
+def test_a_machine_that_is_too_slow_is_blamed_for_few_chunks():
+    summary = summarise(log())
+    summary["chunks_executed"] = 3
+    assert why_failed(summary)[0] == "only 3 chunks moved the arm"
+    summary["latency_s"]["plan (ask to decision)"] = {"p50": 0.7}
+    assert "half of the plans took 0.70 s or more" in why_failed(summary)[0]
+
+
+def test_a_camera_that_was_never_disturbed_is_told_from_one_that_held_nothing():
+    notes = log()
+    notes.disturbances = []
+    assert any("never moved for long enough" in failure for failure in why_failed(summarise(notes)))

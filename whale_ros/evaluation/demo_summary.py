@@ -10,6 +10,7 @@ import numpy as np
 from whale_ros.evaluation.demo_log import DemoLog, DisturbanceNote
 
 CHUNKS = 20  # a demonstration in which fewer are executed has shown nothing
+SLOW_PLAN_S = 0.55  # of a planning_latency_s of 0.8
 STILL = 1e-9  # a commanded speed above this is motion
 
 
@@ -53,15 +54,30 @@ def why_failed(summary: dict) -> list[str]:
     """What is missing in a summary for the system to have worked, in words."""
     failures = []
     if summary["chunks_executed"] <= CHUNKS:
-        failures.append(f"only {summary['chunks_executed']} chunks moved the arm")
+        failures.append(
+            f"only {summary['chunks_executed']} chunks moved the arm{_slowness(summary)}"
+        )
     if summary["commands_while_held"]:
         failures.append(f"{summary['commands_while_held']} commands to move while held")
     delay, period = summary["disturbance_to_hold_s"], summary["camera_period_s"]
-    if delay is None:
+    if not summary["disturbances"]:
+        failures.append("the arm never moved for long enough to disturb its camera")
+    elif delay is None:
         failures.append("a disturbance of the camera did not hold the arm")
     elif delay > 3 * period + 0.15:
         failures.append(f"a disturbance held the arm only after {delay:.2f} s")
     return failures
+
+
+def _slowness(summary: dict) -> str:
+    """Whether a machine without enough processor time is to blame, in words."""
+    latency = summary["latency_s"]["plan (ask to decision)"].get("p50", 0.0)
+    if latency < SLOW_PLAN_S:
+        return ""
+    return (
+        f" (half of the plans took {latency:.2f} s or more, most of what there is: is the machine "
+        "busy, or slower than two cores of 2 GHz?)"
+    )
 
 
 def held_seconds(log: DemoLog) -> dict[str, float]:
