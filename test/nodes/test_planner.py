@@ -174,9 +174,15 @@ def test_chunks_follow_each_other_without_a_seam(around):
     """Played by time, a chunk first goes on with what the one before it would have done."""
     rng = np.random.default_rng(0)
     around.judge = lambda name: (0.05, rng.random())
-    around.ros.wait(lambda: len(around.chunks) >= 5, "five chunks")
+
+    def pairs():
+        """Of chunks that follow each other: a busy machine may leave a pause between two."""
+        following = zip(around.chunks, around.chunks[1:], strict=False)
+        return [(a, b) for a, b in following if start_of(b.actions) < seconds(a.expiry)]
+
+    around.ros.wait(lambda: len(pairs()) >= 4, "four pairs of chunks", 40)
     assert len({chunk.session for chunk in around.chunks}) == 1
-    for old, new in zip(around.chunks, around.chunks[1:], strict=False):
+    for old, new in pairs():
         assert new.sequence == old.sequence + 1
         offset = (start_of(new.actions) - start_of(old.actions)) / STEP_S
         first = round(offset)
