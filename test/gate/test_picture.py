@@ -24,7 +24,8 @@ def repeat(watch, times, step_m, picture=42):
         (REPEATS, 0.01, False),
         (REPEATS - 1, 0.01, True),
         (REPEATS, (MOVED_M - 1e-4) / (REPEATS + 1), True),
-        (200, MOVING_M - 1e-6, True),
+        (200, 0.0, True),
+        (200, MOVING_M / 2, False),
     ],
 )
 def test_a_picture_may_repeat_while_the_hand_stands_still(repeats, step, ok):
@@ -42,6 +43,16 @@ def test_a_camera_that_shows_the_start_of_a_motion_late_is_not_frozen(rested, la
         at = at + np.array([step, 0, 0])
         watch.feed(42 if i < late else 100 + i, at)
         assert watch.check(at + np.array([step, 0, 0])).ok
+
+
+@given(st.lists(st.sampled_from([0.0, 0.011]), min_size=12, max_size=40))
+def test_pictures_that_come_in_bursts_do_not_hide_that_they_are_frozen(steps):
+    watch, at = PictureWatch(), HERE
+    watch.feed(42, at)
+    for step in steps:
+        at = at + np.array([step, 0, 0])
+        watch.feed(42, at)
+    assert watch.check(at).ok == (np.count_nonzero(steps) < REPEATS)
 
 
 def test_another_picture_makes_it_good_again_and_rest_does_not():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 import time
@@ -63,8 +64,12 @@ def _try_core(count: int, options: argparse.Namespace) -> tuple[dict[str, Any], 
     from whale_ros.faults.catalogue import FAULTS
     from whale_ros.faults.trial import trials
 
-    bar = tqdm(trials(count, options.seed), "core", count, unit="fault", mininterval=0.5)
-    tried = list(bar)
+    tried = []
+    with contextlib.suppress(KeyboardInterrupt):  # what was tried until then counts
+        for trial in tqdm(
+            trials(count, options.seed), "core", count, unit="fault", mininterval=0.5
+        ):
+            tried.append(trial)
     return report.part(FAULTS, tried), report.table(report.rows(FAULTS, tried))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from whale_ros.gate.check import Check
 
 MOVED_M = 0.02  # a hand that moved so far must have changed the picture
-MOVING_M = 0.001  # from picture to picture; a slower hand counts as at rest
+MOVING_M = 0.001  # from one picture that counts to the next
 REPEATS = 5
 
 
@@ -71,7 +71,7 @@ class PictureWatch:
         self._picture: int | None = None
         self._repeats = 0
         self._way = 0.0  # of the hand since the counting began [m]
-        self._last: np.ndarray | None = None  # where it was when the newest picture came
+        self._last: np.ndarray | None = None  # where it was when the newest one counted
         self._frozen = ""
 
     def feed(self, picture: int, position: np.ndarray | None) -> None:
@@ -79,11 +79,10 @@ class PictureWatch:
         if picture != self._picture:
             self._frozen = ""
         moved = _distance(position, self._last)
-        if picture == self._picture and moved > MOVING_M:
-            self._repeats, self._way = self._repeats + 1, self._way + moved
-        else:
-            self._picture, self._repeats, self._way = picture, 0, 0.0
-        self._last = position
+        if picture != self._picture:
+            self._picture, self._repeats, self._way, self._last = picture, 0, 0.0, position
+        elif moved > MOVING_M:
+            self._repeats, self._way, self._last = self._repeats + 1, self._way + moved, position
 
     def check(self, position: np.ndarray | None) -> Check:
         moved = self._way + _distance(position, self._last)

@@ -13,9 +13,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import numpy as np
 import rclpy
-from geometry_msgs.msg import TwistStamped
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from std_srvs.srv import Trigger
@@ -25,13 +23,12 @@ from whale_ros.msg import GateStatus
 from whale_ros.nodes import fault_players as players
 from whale_ros.nodes.lean_node import LeanNode
 from whale_ros.nodes.operator import LATCHED
-from whale_ros.nodes.processes import _installed_or_source
+from whale_ros.nodes.processes import installed_or_source
 from whale_ros.srv import SetGateMode
 
 STARTS_S = 60.0
 RECOVERS_S = 8.0
 LATCHED_S = 1.8  # longer than what clears by itself would take
-STALL_S = 0.9  # longer than every time-out, and shorter than a cut network
 RELAYED_TOPICS = {
     "camera_topic": "camera/image",
     "pose_topic": "ee_pose",
@@ -112,7 +109,7 @@ class System:
             raise NotRunning(f"the gate tells no status; see {self.output}")
 
     def start_executable(self, name: str, *arguments: str) -> None:
-        config, executables = _installed_or_source()
+        config, executables = installed_or_source()
         command = [sys.executable, str(executables / name), "--ros-args"]
         for file in (f"{name}.yaml", "robots/sim.yaml"):
             command += ["--params-file", str(config / file)]
@@ -191,10 +188,6 @@ class System:
             self.log.write(began, "reset")
         return granted
 
-    def send(self, message: players.ApprovedChunk) -> None:
-        """To the gate, as a planner would."""
-        self.chunks.publish(message)
-
     def _on_status(self, message: GateStatus) -> None:
         self.status = message
 
@@ -235,66 +228,3 @@ def try_one(system: System, fault: Any) -> None:
             "recovered": recovered,
         },
     )
-
-
-def foreign_publisher(system: System) -> None:
-    """Somebody else commands the arm."""
-    system.demand(latches=True)
-    publisher = system.node.create_publisher(TwistStamped, "arm/twist_command", 1)
-    system.pause(0.5)
-    system.node.destroy_publisher(publisher)
-
-
-def aside(number: float = 0.03, shape: tuple[int, int] = (5, 7)) -> np.ndarray:
-    """Actions that no good chunk has, straight up."""
-    actions = np.zeros(shape)
-    actions[:, 2] = number
-    return actions
-
-
-def gate_sleeps(system: System) -> None:
-    system.signal("gate", signal.SIGSTOP)
-    time.sleep(system.rng.uniform(0.2, 1.5))  # nothing may be heard of it meanwhile
-    system.demand(within_s=0.2)
-    system.signal("gate", signal.SIGCONT)
-    system.pause(0.1)
-
-
-def gate_ends(number: int) -> Callable[[System], None]:
-    """It ends by a signal; another one starts disarmed and is armed by a person."""
-
-    def end(system: System) -> None:
-        if number != signal.SIGKILL:
-            system.demand(latches=True)
-        gate = system.processes["gate"]
-        gate.send_signal(number)
-        system.wait(lambda: gate.poll() is not None, 10.0)
-        system.pause(0.6)
-        system.start_gate("hold")
-        system.demand(latches=True, within_s=0.01)
-        system.pause(1.5)
-        system.asked_for("set_mode", SetGateMode.Request(mode="gate"))
-
-    return end
-
-
-def stalls(name: str, seconds: float = STALL_S) -> Callable[[System], None]:
-    """A process stands still for a while."""
-
-    def stall(system: System) -> None:
-        system.signal(name, signal.SIGSTOP)
-        system.pause(seconds)
-        system.signal(name, signal.SIGCONT)
-
-    return stall
-
-
-def dies(name: str) -> Callable[[System], None]:
-    """A process is killed, and started again by somebody."""
-
-    def die(system: System) -> None:
-        system.kill(name)
-        system.pause(STALL_S)
-        system.start_player(name)
-
-    return die

@@ -41,7 +41,7 @@ def running_nodes(logs: Path, planner: tuple[str, ...] = ()) -> Iterator[list[su
     planner: more arguments of the planner, as in ("-p", "frames_every:=3").
     """
     logs.mkdir(parents=True, exist_ok=True)
-    config, executables = _installed_or_source()
+    config, executables = installed_or_source()
     with contextlib.ExitStack() as stack:
         processes = []
         for name in NODES:
@@ -94,7 +94,7 @@ class Wait:
         self(self._operator.all_ready, START_UP_S, "the nodes to be ready")
 
 
-def _installed_or_source() -> tuple[Path, Path]:
+def installed_or_source() -> tuple[Path, Path]:
     """Folders of the parameter files and the executables."""
     if (SOURCE / "package.xml").exists():
         return SOURCE / "config", SOURCE / "scripts"
