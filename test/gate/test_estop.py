@@ -38,6 +38,16 @@ def test_pressed_is_zero_in_the_next_cycle_and_latches_in_every_mode(rig, mode):
     assert rig.gate.reset(rig.now) is None
 
 
+def test_no_reset_ends_another_latch_while_it_is_pressed(rig):
+    rig.gate.stop(rig.now, "a person said so")
+    rig.pressed = True
+    rig.cycle()
+    assert "estop is pressed" in rig.gate.reset(rig.now)
+    rig.pressed = False
+    rig.cycle()
+    assert rig.gate.reset(rig.now) is None
+
+
 def test_a_press_of_a_moment_counts(rig):
     rig.gate.on_estop(rig.now, True)
     rig.cycle()

@@ -37,6 +37,16 @@ def test_a_camera_and_an_arm_that_tell_the_truth_are_never_skewed(events, latenc
         assert watch.check().ok
 
 
+@pytest.mark.parametrize("rate_hz", [40, 125, 500, 1000])
+def test_an_image_is_slow_and_not_skewed_however_fast_poses_come(rate_hz):
+    watch = SkewWatch(0.05)
+    for number in range(rate_hz):
+        watch.feed_pose(10.0 + number / rate_hz)
+    for _ in range(2):
+        watch.feed_image(11.0 - 0.3)
+    assert watch.check().value <= 0.0126
+
+
 def test_poses_that_come_late_beside_the_images_hold(rig):
     rig.send(np.tile([0.005, 0, 0, 0, 0, 0, 0], (8, 1)))
     rig.cycle(5)

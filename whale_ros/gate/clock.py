@@ -34,7 +34,10 @@ class ClockWatch:
     def checks(self) -> list[Check]:
         still_s = self._last.steady - self._advanced
         stands = f"ROS time has stood still for {still_s:.3f} s, limit {STANDSTILL_S:g} s"
-        jump = f"ROS time jumped by {self.jump_s:+.3f} s, limit {JUMP_S:g} s"
+        jump = (
+            f"ROS time jumped by {self.jump_s:+.3f} s, limit {JUMP_S:g} s "
+            "(simulated time must come on /clock 50 times a second)"
+        )
         return [
             Check("clock", still_s <= STANDSTILL_S, still_s, STANDSTILL_S, stands),
             Check("clock_jump", not self.jumped, abs(self.jump_s), JUMP_S, jump, urgent=True),

@@ -197,7 +197,7 @@ class Gate:
         for check in self._checks:
             if check.name == "picture_kind":  # a person may accept another kind of pictures
                 continue
-            if check.name == self._latch_check and not check.ok:
+            if check.name in (self._latch_check, "estop") and not check.ok:
                 self._decide(now, "reset refused", check.message)
                 return f"the cause persists: {check.message}"
         self._approvals.forget_replaced()

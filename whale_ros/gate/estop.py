@@ -1,4 +1,4 @@
-"""An emergency stop that says ten times a second or more that it is not pressed."""
+"""An emergency stop that says twenty times a second or more that it is not pressed."""
 
 from __future__ import annotations
 

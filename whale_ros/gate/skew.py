@@ -7,6 +7,7 @@ from collections import deque
 from whale_ros.gate.check import Check
 
 REMEMBERED_POSES = 64
+APART_S = 0.008  # closer poses are left out, so that those of half a second are remembered
 
 
 class SkewWatch:
@@ -24,7 +25,8 @@ class SkewWatch:
         self._skews: deque[float] = deque(maxlen=2)
 
     def feed_pose(self, stamp: float) -> None:
-        self._poses.append(stamp)
+        if not self._poses or abs(stamp - self._poses[-1]) >= APART_S:
+            self._poses.append(stamp)
 
     def feed_image(self, stamp: float) -> None:
         if self._poses:

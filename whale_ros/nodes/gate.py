@@ -163,7 +163,7 @@ PARAMETERS = (
     ),
     _fixed("chunk_max_horizon", DEFAULT.chunk_max_horizon, "Actions of a chunk.", 1, 1000),
     # The loop
-    _fixed("rate_hz", 1 / DEFAULT.cycle_s, "Cycles, commands and status per second.", 20, 500),
+    _fixed("rate_hz", 1 / DEFAULT.cycle_s, "Cycles and commands per second.", 20, 500),
     _fixed("trip_cycles", DEFAULT.trip_cycles, "Bad cycles in a row before a hold.", 1, 50),
     _fixed(
         "release_cycles", DEFAULT.release_cycles, "Good cycles in a row before a release.", 1, 10000
