@@ -6,7 +6,7 @@ import pytest
 
 from whale_ros.faults.judge import SYSTEM_LIMITS, judge, read_events
 from whale_ros.faults.report import missed
-from whale_ros.nodes.fault_catalogue import ESTOP_FAULTS, FAULTS
+from whale_ros.nodes.fault_catalogue import ESTOP_FAULTS, FAULTS, KILLS
 from whale_ros.nodes.fault_system import System, try_faults
 
 pytestmark = pytest.mark.ros
@@ -42,7 +42,7 @@ def try_on_system(domain_id, tmp_path, monkeypatch):
 
 
 def test_the_running_gate_keeps_the_contract(try_on_system):
-    faults = [fault for fault in FAULTS if fault.name in QUICK]
+    faults = [fault for fault in FAULTS + KILLS if fault.name in QUICK]
     assert len(faults) == len(QUICK)
     assert try_on_system(faults, 1) == []
 
@@ -51,6 +51,11 @@ def test_the_running_gate_keeps_the_contract(try_on_system):
 @pytest.mark.timeout(900)
 def test_it_keeps_it_under_every_fault_that_can_be_tried_here(try_on_system):
     assert try_on_system(FAULTS, 2) == []
+
+
+@pytest.mark.slow
+def test_it_keeps_it_when_processes_are_killed(try_on_system):
+    assert try_on_system(KILLS, 2) == []
 
 
 @pytest.mark.slow

@@ -78,14 +78,15 @@ def _try_system(repeats: int, options: argparse.Namespace) -> tuple[dict[str, An
 
     from whale_ros.faults import report
     from whale_ros.faults.judge import SYSTEM_LIMITS, judge, read_events
-    from whale_ros.nodes.fault_catalogue import ESTOP_FAULTS, FAULTS
+    from whale_ros.nodes.fault_catalogue import PHASES
     from whale_ros.nodes.fault_system import NotRunning, System, try_faults
     from whale_ros.nodes.processes import isolate
 
     isolate()
     tried = []
-    with tqdm(total=repeats * len(FAULTS + ESTOP_FAULTS), desc="system", unit="fault") as bar:
-        for name, faults in (("arm", FAULTS), ("estop", ESTOP_FAULTS)):
+    all_faults = [fault for faults in PHASES.values() for fault in faults]
+    with tqdm(total=repeats * len(all_faults), desc="system", unit="fault") as bar:
+        for name, faults in PHASES.items():
             folder = options.output / "system" / name
             system = System(folder, options.seed, estop=name == "estop")
             try:
@@ -98,5 +99,4 @@ def _try_system(repeats: int, options: argparse.Namespace) -> tuple[dict[str, An
             finally:
                 system.close()
             tried += list(judge(read_events(folder / "events"), SYSTEM_LIMITS))
-    all_faults = FAULTS + ESTOP_FAULTS
     return report.part(all_faults, tried), report.table(report.rows(all_faults, tried))

@@ -178,7 +178,6 @@ FAULTS = [
     _h(11, "the pose jumps", spoils("pose", "jump", 0.4, by=0.1, demand=LATCH), latches=True),
     _h(12, "images are cut off", spoils("camera", "cut off")),
     _h(13, "images of another size", spoils("camera", "resize", 0.5, demand=LATCH), latches=True),
-    _h(16, "the world model is killed", dies("world_model")),
     _h(17, "the world model hangs", stalls("world_model")),
     _h(18, "heartbeats come late", spoils("heartbeat", "delay", 1.3, seconds=1.2)),
     _h(19, "uncertainty is NaN", spoils("heartbeat", "nan", **AT_ONCE)),
@@ -195,11 +194,16 @@ FAULTS = [
     _x(34, "a flood of plans", spoils("chunk", "again", 1.2, times=300)),
     _h(33, "somebody else commands the arm", foreign_publisher, latches=True),
     _h(37, "the gate gets SIGTERM", gate_ends(signal.SIGTERM), latches=True),
-    _h(37, "the gate is killed", gate_ends(signal.SIGKILL), latches=True),
     _h(39, "the gate stands still", gate_sleeps),
     _h("contract 8", "the stop service is called", stop_service, latches=True),
 ]  # fmt: skip
+# Of processes of their own: shared memory may keep a lock of a killed process, and stall others.
+KILLS = [
+    _h(16, "the world model is killed", dies("world_model")),
+    _h(37, "the gate is killed", gate_ends(signal.SIGKILL), latches=True),
+]
 ESTOP_FAULTS = [
     _h(40, "the e-stop is pressed", press, latches=True),
     _h(40, "the e-stop's publisher is killed", lose_estop, latches=True),
 ]
+PHASES = {"arm": FAULTS, "killed": KILLS, "estop": ESTOP_FAULTS}
