@@ -135,3 +135,10 @@ def test_whatever_moves_without_approval_is_a_violation(twist):
     oracle.command(1.0, 1.0, np.zeros(6), HERE)
     oracle.command(1.01, 1.01, np.array(twist), HERE)
     assert bool(oracle.unsafe) == bool(np.any(np.array(twist) != 0))
+
+
+def test_a_reset_does_not_prolong_what_is_over_already(oracle):
+    demand = held_at_30(oracle)
+    oracle.well_again(0.32)
+    oracle.reset(0.9)
+    assert demand.over == 0.32

@@ -150,7 +150,8 @@ class Oracle:
     def reset(self, time: float) -> None:
         """A person asked for it, and it was granted."""
         for demand in self._open:
-            demand.over = time
+            if demand.latches:
+                demand.over = time
         self._held = time  # only what is approved from now on may move the arm
 
     # ---- what comes out
