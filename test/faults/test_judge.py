@@ -53,6 +53,12 @@ def test_a_hold_too_late_is_unsafe():
     assert trial.unsafe and {v.rule for v in trial.violations} == {"hold"}
 
 
+def test_who_is_silent_instead_of_telling_zero_does_not_hold():
+    events = [e for e in story(stops=1.4) if e[1] != "command" or not 0.6 < e[0] < 1.0]
+    trial = run([*events, [0.61, "demand", {"within_s": 0.05}], [1.5, "well again"]])
+    assert not trial.held
+
+
 def test_going_on_with_the_old_plan_is_unsafe():
     trial = run(story(stops=1.4, new_plan=1.35))
     assert trial.unsafe and {v.rule for v in trial.violations} == {"approval"}

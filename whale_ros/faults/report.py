@@ -86,7 +86,10 @@ def missed(faults: Sequence[Fault], trials: Sequence[Trial]) -> list[str]:
         own = [trial for trial in trials if trial.fault == row.fault]
         for count, what in (
             (row.unsafe, "unsafe commands"),
-            (sum(not trial.held for trial in own), "times not held, or not tried while moving"),
+            (
+                sum(not trial.held for trial in own),
+                "times not held in time, or not tried while moving",
+            ),
             (sum(not trial.recovered for trial in own), "times not moving again"),
         ):
             if count:

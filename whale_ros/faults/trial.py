@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 from whale_ros.faults.catalogue import FAULTS, Fault
-from whale_ros.faults.oracle import Oracle, Violation
+from whale_ros.faults.oracle import Demand, Oracle, Violation
 from whale_ros.faults.world import World
 from whale_ros.gate.check import Now
 from whale_ros.gate.config import GateConfig
@@ -16,6 +16,7 @@ from whale_ros.gate.core import Gate
 
 TRIALS_PER_GATE = 100
 RECOVERS_S = 3.0
+LATE_S = 0.02  # a cycle or two until the next command is seen
 LATCHED_S = 1.8  # longer than what clears by itself would take
 
 
@@ -92,7 +93,8 @@ def verdict(oracle: Oracle, what: dict[str, Any], demands: int, unsafe: int, wri
     held = not what["holds"] or (
         what["moved"]
         and any(demand.latches == what["latches"] for demand in made)
-        and all(demand.zero is not None for demand in made)
+        and all(demand.latency_s is not None for demand in made)
+        and not any(demand.declared and _is_late(demand) for demand in stopped)
     )
     recoveries = [demand.recovery_s for demand in made if demand.recovery_s is not None]
     return Trial(
@@ -104,6 +106,11 @@ def verdict(oracle: Oracle, what: dict[str, Any], demands: int, unsafe: int, wri
         oracle.unsafe - unsafe,
         tuple(oracle.violations[written:]),
     )
+
+
+def _is_late(demand: Demand) -> bool:
+    """Also where nothing was commanded: who is silent does not hold."""
+    return demand.latency_s is not None and demand.latency_s > demand.within_s + LATE_S
 
 
 def _reset(world: World) -> None:

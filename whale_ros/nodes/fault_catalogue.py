@@ -108,7 +108,7 @@ def gate_ends(number: int) -> Callable[[System], None]:
         system.wait(lambda: gate.poll() is not None, 10.0)
         system.pause(0.6)
         system.start_gate("hold")
-        system.demand(latches=True, within_s=0.01)
+        system.demand(latches=True)
         system.pause(1.5)
         system.asked_for("set_mode", SetGateMode.Request(mode="gate"))
 
