@@ -128,6 +128,19 @@ def around(ros, start):
     return around
 
 
+@pytest.fixture
+def planner(ros, start):
+    def planner(proposes: bool = True, **parameters) -> Surroundings:
+        given = {"candidates": 12, "planning_latency_s": 0.8, **parameters}
+        start("planner", *(part for k, v in given.items() for part in ("-p", f"{k}:={v}")))
+        around = Surroundings(ros)
+        around.proposes = proposes
+        ros.wait(around.policy.get_subscription_count, "the planner")
+        return around
+
+    return planner
+
+
 def is_approval(decision):
     return bool(decision.chosen_id)
 
@@ -313,8 +326,8 @@ def test_a_world_model_that_is_late_is_not_waited_for(around):
     around.decision(is_approval)
 
 
-def test_it_says_what_it_waits_for(around):
-    around.proposes = False
+def test_it_says_what_it_waits_for(planner):
+    around = planner(proposes=False)
     around.decision(lambda d: is_refusal(d) and "policy/candidates" in d.reason)
     around.ready = False
     assert "still warming up" in around.decision(lambda d: "ready" in d.reason).reason
@@ -359,24 +372,16 @@ def test_the_time_of_a_sequence_survives_the_message():
 GOAL = np.array([0.08, 0.6, 0.2])  # 8 cm from where the arm is
 
 
-@pytest.fixture
-def planner(ros, start):
-    def planner(**parameters) -> Surroundings:
-        given = {"candidates": 12, "planning_latency_s": 0.8, **parameters}
-        start("planner", *(part for k, v in given.items() for part in ("-p", f"{k}:={v}")))
-        around = Surroundings(ros)
-        ros.wait(around.policy.get_subscription_count, "the planner")
-        return around
-
-    return planner
-
-
 @pytest.mark.parametrize("method", ["cem", "mppi"])
 def test_a_search_comes_nearer_to_a_goal_pose_round_after_round(planner, ros, method):
     around = planner(
-        method=method, rounds=4, sample_without_policy=True, pose_weight=10.0, image_weight=0.0
+        proposes=False,
+        method=method,
+        rounds=4,
+        sample_without_policy=True,
+        pose_weight=10.0,
+        image_weight=0.0,
     )
-    around.proposes = False
     latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
     goals = ros.node.create_publisher(PoseStamped, "goal_pose", latched)
     ros.wait(goals.get_subscription_count, "the planner's subscription")
