@@ -3,7 +3,7 @@
 import pytest
 
 from whale_ros.evaluation import planner_study
-from whale_ros.evaluation.planner_study import ALONE, Outcome, play, summarise, table, write
+from whale_ros.evaluation.planner_study import ALONE, Outcome, draw, play, summarise, table
 from whale_ros.imagination.loaded import load
 from whale_ros.sim.arm import SimArm
 
@@ -22,7 +22,7 @@ def test_successes_are_counted_by_method_and_task_with_intervals(tmp_path):
     assert low == pytest.approx(0.025 ** (1 / 8)) and high == 1.0  # Clopper and Pearson
     assert rows["policy", "push-v3"]["held"] == 6 and rows["policy", "push-v3"]["plans"] == 16
     assert "6 of 16" in table(summarise(outcomes))
-    write(outcomes, tmp_path / "pictures" / "planner.png")
+    draw(outcomes, tmp_path / "pictures" / "planner.png")
     assert (tmp_path / "pictures" / "planner.png").read_bytes().startswith(b"\x89PNG")
 
 

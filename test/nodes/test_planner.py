@@ -49,6 +49,7 @@ class Surroundings:
         self.proposes = True
         self.policy_age_s = 0.0
         self.think_s = 0.0
+        self.later_rounds = ""  # "slow" or "refused"
         self.problem = ""  # why there is no valid threshold
         self.took_part: list[int] = []
         self.judge = lambda name: (0.05, 0.5)  # uncertainty and goal distance of a candidate
@@ -100,7 +101,11 @@ class Surroundings:
 
     def _predict(self, request, response):
         self.requests.append(request)
-        time.sleep(self.think_s)
+        is_later = "." in request.candidate_set.candidates[0].id.split("/")[0]
+        if is_later and self.later_rounds == "refused":
+            response.message = "the test refuses"
+            return response
+        time.sleep(1.0 if is_later and self.later_rounds == "slow" else self.think_s)
         for candidate in request.candidate_set.candidates:
             uncertainty, distance = self.judge(candidate.id)
             response.predictions.append(
@@ -423,3 +428,12 @@ def test_when_nothing_passes_it_asks_and_plans_again_when_told_to(planner, ros):
     around.decision(is_approval)
     answer = ros.call(Trigger, "planner/go_on")
     assert not answer.success and "nobody was asked" in answer.message
+
+
+@pytest.mark.parametrize("later_rounds", ["slow", "refused"])
+def test_what_an_earlier_round_found_is_not_lost_with_a_later_one(planner, later_rounds):
+    around = planner(method="cem", rounds=3, sample_without_policy=True)
+    around.later_rounds = later_rounds
+    decision = around.decision(is_approval)
+    assert "." not in decision.chosen_id.split("/")[0], "of the first round"
+    assert any("." in r.candidate_set.candidates[0].id.split("/")[0] for r in around.requests)

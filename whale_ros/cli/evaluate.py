@@ -176,7 +176,7 @@ def planner(options: argparse.Namespace) -> None:
     import torch
 
     from whale_ros.evaluation.hardware import hardware
-    from whale_ros.evaluation.planner_study import FIRST_SEED, study, summarise, table, write
+    from whale_ros.evaluation.planner_study import FIRST_SEED, draw, study, summarise, table
     from whale_ros.imagination.loaded import load
     from whale_ros.sim.arm import TASKS
 
@@ -191,7 +191,7 @@ def planner(options: argparse.Namespace) -> None:
     outcomes = study(loaded, options.method, options.behavior, TASKS, options.episodes)
     rows = summarise(outcomes)
     if options.pictures:
-        write(outcomes, options.pictures / "planner.png")
+        draw(outcomes, options.pictures / "planner.png")
     report = {
         "checkpoint": loaded.card.sha256,
         "behavior": options.behavior,

@@ -211,8 +211,7 @@ class _Planner:
         )
         self.plans += 1
         if self._search is not None:
-            passed = [not verdict.startswith("rejected") for verdict in choice.verdicts]
-            self._search.learn(candidates, np.where(passed, choice.scores, np.inf))
+            self._search.learn(candidates, choice.passing_scores)
         if choice.index is None:
             self.held += 1
             return
@@ -233,7 +232,7 @@ class _Planner:
         return [tail]
 
 
-def write(outcomes: Sequence[Outcome], path: Path) -> None:
+def draw(outcomes: Sequence[Outcome], path: Path) -> None:
     """The success of each method as bars with intervals."""
     import matplotlib
 

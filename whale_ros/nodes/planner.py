@@ -345,8 +345,7 @@ class PlannerNode(LeanNode):
 
     def _learn(self, question: Question, choice: Choice) -> None:
         if self._search is not None:
-            passed = [not verdict.startswith("rejected") for verdict in choice.verdicts]
-            self._search.learn(question.candidates, np.where(passed, choice.scores, np.inf))
+            self._search.learn(question.candidates, choice.passing_scores)
 
     def _propose(self, settled: Settled, policy: list[np.ndarray]) -> dict[str, np.ndarray]:
         count, horizon = self._values["candidates"], self._values["horizon"]
@@ -403,6 +402,10 @@ class PlannerNode(LeanNode):
     def _decide(self, question: Question, now: float) -> None:
         answer = question.answer.result()
         assert answer is not None
+        if not answer.success and question.before is not None:
+            question.before.why_void = question.why_void
+            self._decide(question.before, now)
+            return
         if not answer.success:
             self._hold(f"the world model refused: {answer.message}")
             return

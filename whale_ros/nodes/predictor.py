@@ -187,7 +187,7 @@ class Predictor:
             0.0,
             [None] * count,
         )
-        return [not verdict.startswith("rejected") for verdict in choice.verdicts]
+        return choice.passed.tolist()
 
     def _show(
         self, live: LiveModel, predictions: list[Prediction], imagined: Imagined, in_reply: bool

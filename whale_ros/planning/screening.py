@@ -24,6 +24,16 @@ class Choice:
     scores: np.ndarray
     verdicts: list[str]
 
+    @property
+    def passed(self) -> np.ndarray:
+        """(K,) bool, of which one may be chosen."""
+        return np.array([not verdict.startswith("rejected") for verdict in self.verdicts])
+
+    @property
+    def passing_scores(self) -> np.ndarray:
+        """(K,) infinite where a candidate was rejected: what a search shall learn from."""
+        return np.where(self.passed, self.scores, np.inf)
+
 
 def choose(
     names: Sequence[str],
