@@ -2,7 +2,7 @@
 
     FOLDER/
       episode_000000/             kept: a rosbag2 bag that `ros2 bag`, Foxglove, PlotJuggler open
-        episode_000000_0.mcap     profile ros2: CDR messages as they were on the wire, ros2msg schemas
+        episode_000000_0.mcap     profile ros2: serialized messages as they came, ros2msg schemas
         metadata.yaml             of rosbag2, version 8
         recording.json            what it is: `Recording` below
       episode_000001.partial/     being recorded, waiting for a label, or left by a crash
