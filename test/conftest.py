@@ -16,6 +16,14 @@ import numpy as np
 # The first example of a network is slow; speed is not what tests are about.
 hypothesis.settings.register_profile("whale", deadline=None)
 hypothesis.settings.load_profile("whale")
+# `make mutants` asks only whether a test fails, and the next time the same ones shall.
+hypothesis.settings.register_profile(
+    "mutants",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
+)
 
 
 @pytest.fixture(scope="session")
