@@ -11,6 +11,7 @@ from whale_ros.actions.space import ActionSpace
 from whale_ros.data.episodes import (
     Episode,
     EpisodeInfo,
+    add_to_manifest,
     load_episode,
     manifest_hash,
     read_manifest,
@@ -86,10 +87,20 @@ def test_an_array_that_is_missing_or_that_nobody_knows_is_named(tmp_path):
     np.savez(tmp_path / "more.npz", **arrays, colour=np.zeros(3))
     with pytest.raises(ValueError, match="more.npz.*colour"):
         load_episode(tmp_path / "more.npz")
-    del arrays["progress"]
+    del arrays["hand_position"]
     np.savez(tmp_path / "less.npz", **arrays)
-    with pytest.raises(ValueError, match="less.npz.*progress"):
+    with pytest.raises(ValueError, match="less.npz.*hand_position"):
         load_episode(tmp_path / "less.npz")
+
+
+def test_what_nobody_knows_is_not_stored_and_not_made_up(tmp_path):
+    known = {"frames", "actions", "hand_position"}
+    real = Episode(**{name: getattr(episode(), name) for name in known})
+    save_episode(tmp_path / "a.npz", real)
+    with np.load(tmp_path / "a.npz") as arrays:
+        assert set(arrays.files) == known
+    loaded = load_episode(tmp_path / "a.npz")
+    assert (loaded.object_position, loaded.progress, loaded.success) == (None, None, None)
 
 
 def test_a_pickle_is_not_unpickled(tmp_path):
@@ -141,6 +152,19 @@ def test_a_manifest_comes_back_and_its_hash_names_it(tmp_path):
     save_episode(tmp_path / infos[0].file, episode(1))  # another episode under the same name
     write_manifest(tmp_path, space, infos)
     assert manifest_hash(tmp_path) != first
+
+
+def test_more_episodes_are_added_to_a_manifest_and_none_is_lost(tmp_path):
+    infos = [EpisodeInfo(f"train/{i}.npz", "train", "reach-v3", "expert", i) for i in range(3)]
+    for info in infos:
+        save_episode(tmp_path / info.file, episode(info.seed))
+    add_to_manifest(tmp_path, ActionSpace(), infos[:2])
+    add_to_manifest(tmp_path, ActionSpace(), infos[1:])
+    assert read_manifest(tmp_path) == (ActionSpace(), infos)
+    before = manifest_hash(tmp_path)
+    with pytest.raises(ValueError, match="0.05m.*0.07m.*another folder"):
+        add_to_manifest(tmp_path, ActionSpace(max_translation_m=0.07), infos[:1])
+    assert manifest_hash(tmp_path) == before
 
 
 def test_without_a_manifest_one_is_told_how_to_make_a_dataset(tmp_path):

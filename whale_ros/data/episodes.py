@@ -24,9 +24,10 @@ class Episode:
     frames: np.ndarray  # (T+1, height, width, 3) uint8 RGB
     actions: np.ndarray  # (T, 7) float32, of the dataset's action space
     hand_position: np.ndarray  # (T+1, 3) float32, base frame [m]
-    object_position: np.ndarray  # (T+1, 3) float32, base frame [m]
-    progress: np.ndarray  # (T+1,) float32, 0 .. 1
-    success: np.ndarray  # (T+1,) bool
+    # None where nobody knows, as of most real scenes; never guessed
+    object_position: np.ndarray | None = None  # (T+1, 3) float32, base frame [m]
+    progress: np.ndarray | None = None  # (T+1,) float32, 0 .. 1
+    success: np.ndarray | None = None  # (T+1,) bool, whether the task is done at that frame
 
     def check(self) -> None:
         """Raise ValueError that names the first thing that is wrong."""
@@ -38,11 +39,15 @@ class Episode:
                 f"frames are {self.frames.dtype} {self.frames.shape}, "
                 "expected uint8 (T+1, height, width, 3)"
             )
-        for name, value in self.__dict__.items():
+        for name, value in self.arrays().items():
             if name != "actions" and len(value) != steps + 1:
                 raise ValueError(f"{name} has length {len(value)}, expected {steps + 1}")
             if not np.isfinite(value).all():
                 raise ValueError(f"{name} holds a number that is not finite")
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What is known, by name."""
+        return {name: value for name, value in self.__dict__.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,7 @@ class EpisodeInfo:
     split: str  # "train", "validation" (other seeds), or what else is held out
     task: str
     behavior: str
-    seed: int
+    seed: int  # of the scene; of a demonstration its number
 
 
 def save_episode(path: Path, episode: Episode) -> None:
@@ -62,7 +67,7 @@ def save_episode(path: Path, episode: Episode) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     with partial.open("wb") as file:
-        np.savez_compressed(file, **episode.__dict__)
+        np.savez_compressed(file, **episode.arrays())
     partial.replace(path)
 
 
@@ -92,11 +97,29 @@ def write_manifest(folder: Path, space: ActionSpace, episodes: list[EpisodeInfo]
     partial.replace(folder / MANIFEST)
 
 
+def add_to_manifest(folder: Path, space: ActionSpace, episodes: list[EpisodeInfo]) -> None:
+    """Of episodes that are in the folder, beside what its manifest lists already, if there is one.
+
+    Raises ValueError if those are of another action space.
+    """
+    listed: list[EpisodeInfo] = []
+    if (folder / MANIFEST).exists():
+        there, listed = read_manifest(folder)
+        if there != space:
+            raise ValueError(
+                f"the episodes of {folder} have actions of the space {there.signature}, the new "
+                f"ones {space.signature}; choose another folder"
+            )
+    write_manifest(folder, space, list({e.file: e for e in [*listed, *episodes]}.values()))
+
+
 def read_manifest(folder: Path) -> tuple[ActionSpace, list[EpisodeInfo]]:
     """Raises ValueError naming the file if it is broken, saying how to make one if absent."""
     path = folder / MANIFEST
     if not path.exists():
-        raise ValueError(f"{folder} holds no {MANIFEST}; make a dataset with `whale collect`")
+        raise ValueError(
+            f"{folder} holds no {MANIFEST}; make a dataset with `whale collect` or `whale convert`"
+        )
     try:
         content = json.loads(path.read_text())
         episodes = [EpisodeInfo(**entry) for entry in content["episodes"]]

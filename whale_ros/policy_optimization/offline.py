@@ -64,6 +64,8 @@ def load_offline(
     codes, actions, progress, success = [], [], [], []
     for info in tqdm(infos, f"encoding {split}"):
         episode = load_episode(folder / info.file)
+        if episode.progress is None or episode.success is None:
+            raise ValueError(f"{folder / info.file} does not tell how far the task had come")
         frames = to_float(torch.from_numpy(episode.frames)).to(model.device)
         codes.append(model.encode(frames).cpu())
         actions.append(torch.from_numpy(episode.actions))
