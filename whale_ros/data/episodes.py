@@ -67,7 +67,7 @@ def save_episode(path: Path, episode: Episode) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     with partial.open("wb") as file:
-        np.savez_compressed(file, **episode.arrays())
+        np.savez_compressed(file, **episode.arrays())  # type: ignore[arg-type]
     partial.replace(path)
 
 
