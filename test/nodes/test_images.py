@@ -10,21 +10,15 @@ pytest.importorskip("sensor_msgs", reason="no ROS here: source scripts/env.sh af
 
 from sensor_msgs.msg import CompressedImage, Image
 
-from whale_ros.nodes.images import (
-    ENCODINGS,
-    MAX_PIXELS,
-    BadImage,
-    from_array,
-    to_array,
-    to_rgb,
-)
+from whale_ros.data.images import ENCODINGS, MAX_PIXELS, BadImage, to_array, to_rgb
+from whale_ros.nodes.images import from_array
 
 encodings = st.sampled_from(sorted(ENCODINGS))
 
 
 def picture(encoding, height, width, seed=0):
     channels, dtype = ENCODINGS[encoding]
-    shape = (height, width, 3) if channels == 3 else (height, width)
+    shape = (height, width, channels) if channels > 1 else (height, width)
     return (np.random.default_rng(seed).random(shape) * 255).astype(dtype)
 
 
@@ -73,11 +67,14 @@ def test_a_message_that_contradicts_itself_is_refused_by_name(change, named):
         to_array(message)
 
 
-def test_rgb_of_bgr_and_of_grey():
+def test_rgb_of_bgr_of_grey_and_of_what_is_see_through():
     image = picture("rgb8", 4, 5)
     np.testing.assert_array_equal(to_rgb(from_array(image[..., ::-1], "bgr8")), image)
     grey = to_rgb(from_array(image[..., 0].copy(), "mono8"))
     np.testing.assert_array_equal(grey, np.repeat(image[..., :1], 3, axis=2))
+    clear = np.dstack([image, image[..., 0]])
+    np.testing.assert_array_equal(to_rgb(from_array(clear, "rgba8")), image)
+    np.testing.assert_array_equal(to_rgb(from_array(clear[..., [2, 1, 0, 3]], "bgra8")), image)
     with pytest.raises(BadImage, match="32FC1"):
         to_rgb(from_array(picture("32FC1", 4, 5), "32FC1"))
 

@@ -10,8 +10,8 @@ from rclpy.time import Time
 from sensor_msgs.msg import Image
 from std_msgs.msg import Float64
 
+from whale_ros.data.images import to_rgb
 from whale_ros.msg import SimState
-from whale_ros.nodes.images import to_rgb
 from whale_ros.srv import Degrade, ResetTask
 
 pytestmark = pytest.mark.ros

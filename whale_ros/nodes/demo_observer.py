@@ -7,6 +7,7 @@ from geometry_msgs.msg import PoseStamped, TwistStamped
 from sensor_msgs.msg import Image
 
 from whale_ros.data.frames import fit
+from whale_ros.data.images import to_array, to_rgb
 from whale_ros.evaluation.demo_log import (
     CandidateNote,
     DecisionNote,
@@ -16,7 +17,6 @@ from whale_ros.evaluation.demo_log import (
 )
 from whale_ros.msg import GateStatus, PlanDecision, Uncertainty
 from whale_ros.nodes.commands import twist_array
-from whale_ros.nodes.images import to_array, to_rgb
 from whale_ros.nodes.operator import ALL, ALL_BEST_EFFORT, Operator
 from whale_ros.nodes.sequences import seconds
 

@@ -1,88 +1,25 @@
-"""Convert sensor_msgs images to numpy arrays and back.
-
-Our own converter, always: cv_bridge breaks on numpy 2 (vision_opencv issue 535) and is not on
-PyPI. A test shows that both agree where cv_bridge is present. Everything that a message claims is
-checked before memory is taken for it.
-"""
+"""Image messages from numpy arrays; `whale_ros.data.images` has the way back."""
 
 from __future__ import annotations
 
 import array
 import sys
 
-import cv2
 import numpy as np
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-MAX_PIXELS = 64_000_000  # no camera has more; a message that claims more is broken or hostile
-
-# encoding: (channels, dtype of one number)
-ENCODINGS: dict[str, tuple[int, np.dtype]] = {
-    "rgb8": (3, np.dtype(np.uint8)),
-    "bgr8": (3, np.dtype(np.uint8)),
-    "mono8": (1, np.dtype(np.uint8)),
-    "16UC1": (1, np.dtype(np.uint16)),
-    "32FC1": (1, np.dtype(np.float32)),
-}
-
-
-class BadImage(ValueError):
-    """An image message contradicts itself or has an encoding that is not supported."""
-
-
-def to_array(message: Image) -> np.ndarray:
-    """The image in its own encoding: (H, W, 3) uint8, or (H, W) uint8, uint16 or float32.
-
-    Honours `step` (padded rows) and `is_bigendian`. The result is a copy in native byte order.
-    Raises BadImage.
-    """
-    if message.encoding not in ENCODINGS:
-        raise BadImage(
-            f"image encoding {message.encoding!r} is not supported, use one of {list(ENCODINGS)}"
-        )
-    channels, dtype = ENCODINGS[message.encoding]
-    height, width, step = message.height, message.width, message.step
-    _check_size(height, width)
-    row_bytes = width * channels * dtype.itemsize
-    if step < row_bytes:
-        raise BadImage(
-            f"image step is {step} bytes, but a row of {width} {message.encoding} pixels "
-            f"takes {row_bytes}"
-        )
-    if len(message.data) != height * step:
-        raise BadImage(
-            f"image data has {len(message.data)} bytes, but height x step is "
-            f"{height} x {step} = {height * step}"
-        )
-    rows = np.frombuffer(message.data, np.uint8).reshape(height, step)[:, :row_bytes]
-    order = dtype.newbyteorder(">" if message.is_bigendian else "<")
-    numbers = np.ascontiguousarray(rows).view(order).astype(dtype)
-    return numbers.reshape(height, width, channels) if channels > 1 else numbers
-
-
-def to_rgb(message: Image | CompressedImage) -> np.ndarray:
-    """The image as (H, W, 3) uint8, red first. Raises BadImage for depth images too."""
-    if isinstance(message, CompressedImage):
-        return _decode(message)
-    image = to_array(message)
-    if message.encoding == "bgr8":
-        return np.ascontiguousarray(image[..., ::-1])
-    if message.encoding == "mono8":
-        return np.repeat(image[..., None], 3, axis=2)
-    if message.encoding != "rgb8":
-        raise BadImage(f"image encoding {message.encoding!r} has no colours")
-    return image
+from whale_ros.data.images import ENCODINGS, BadImage
 
 
 def from_array(image: np.ndarray, encoding: str, header: Header | None = None) -> Image:
-    """A message from (H, W, 3) uint8 or (H, W) uint8, uint16 or float32. Raises BadImage."""
+    """A message from (H, W, 3 or 4) uint8, or (H, W) uint8, uint16 or float32. Raises BadImage."""
     if encoding not in ENCODINGS:
         raise BadImage(
             f"image encoding {encoding!r} is not supported, use one of {list(ENCODINGS)}"
         )
     channels, dtype = ENCODINGS[encoding]
-    fits = image.ndim == 3 and image.shape[2] == 3 if channels == 3 else image.ndim == 2
+    fits = image.ndim == 2 if channels == 1 else image.ndim == 3 and image.shape[2] == channels
     if not fits or image.dtype != dtype:
         raise BadImage(f"an array {image.shape} of {image.dtype} is no {encoding} image")
     message = Image(
@@ -96,46 +33,3 @@ def from_array(image: np.ndarray, encoding: str, header: Header | None = None) -
     if header is not None:
         message.header = header
     return message
-
-
-def _decode(message: CompressedImage) -> np.ndarray:
-    data = bytes(message.data)
-    size = _png_size(data) or _jpeg_size(data)
-    if size is None:
-        raise BadImage(
-            f"compressed image of format {message.format!r} and {len(data)} bytes is neither "
-            "PNG nor JPEG"
-        )
-    _check_size(*size)
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    if image is None:
-        raise BadImage(f"compressed image of format {message.format!r} cannot be decoded")
-    return np.ascontiguousarray(image[..., ::-1])
-
-
-def _check_size(height: int, width: int) -> None:
-    if height == 0 or width == 0:
-        raise BadImage(f"image is empty: {width} x {height} pixels")
-    if height * width > MAX_PIXELS:
-        raise BadImage(f"image claims {width} x {height} pixels, at most {MAX_PIXELS} are allowed")
-
-
-def _png_size(data: bytes) -> tuple[int, int] | None:
-    """(height, width) from the header of a PNG."""
-    if not data.startswith(b"\x89PNG\r\n\x1a\n") or len(data) < 24:
-        return None
-    return int.from_bytes(data[20:24], "big"), int.from_bytes(data[16:20], "big")
-
-
-def _jpeg_size(data: bytes) -> tuple[int, int] | None:
-    """(height, width) from the frame header of a JPEG, whichever segment it is in."""
-    if not data.startswith(b"\xff\xd8"):
-        return None
-    at = 2
-    while at + 9 <= len(data) and data[at] == 0xFF:
-        marker = data[at + 1]
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            size = data[at + 5 : at + 9]
-            return int.from_bytes(size[:2], "big"), int.from_bytes(size[2:], "big")
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return None

@@ -22,13 +22,13 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Float64
 
 from whale_ros.actions.timeline import CommandTimeline
+from whale_ros.data.images import BadImage, to_rgb
 from whale_ros.imagination.live import NotReady
 from whale_ros.imagination.loaded import Loaded, load
 from whale_ros.imagination.retracing import bits
 from whale_ros.memory import keep_freed_memory
 from whale_ros.msg import GateStatus, PlanDecision, Uncertainty
 from whale_ros.nodes.commands import PoseDifferences, twist_array
-from whale_ros.nodes.images import BadImage, to_rgb
 from whale_ros.nodes.lean_node import LeanLifecycleNode
 from whale_ros.nodes.parameters import BadParameter, Parameter, declare
 from whale_ros.nodes.predictor import Predictor
