@@ -30,6 +30,7 @@ from whale_ros.training.dataset import EpisodeSet
 from whale_ros.training.loop import Schedule, Stage, train
 from whale_ros.training.pretrain import DYNAMICS_BATCH, SEQUENCE, encode_all
 from whale_ros.training.record import claim_run
+from whale_ros.training.sequences import Sequences
 from whale_ros.world_model.checkpoint import SHIPPED, load_checkpoint
 from whale_ros.world_model.whale_st import WhaleST
 
@@ -42,13 +43,11 @@ def truth(data: EpisodeSet, names: list[str]) -> Tensor:
     return torch.tensor([[float(n in (i.behavior, i.task)) for n in names] for i in data.infos])
 
 
-def fit(model: WhaleST, data: EpisodeSet, codes: Tensor, known: Tensor, run: Path, steps: int):
+def fit(model: WhaleST, data: EpisodeSet, codes: Sequences, known: Tensor, run: Path, steps: int):
     def batch(generator: torch.Generator) -> tuple[Tensor, ...]:
-        episode = torch.randint(len(data), (DYNAMICS_BATCH, 1), generator=generator)
-        start = torch.randint(codes.shape[1] - SEQUENCE + 1, episode.shape, generator=generator)
-        time = start + torch.arange(SEQUENCE)
-        actions = data.actions[episode, time[:, :-1]]
-        return codes[episode, time].long(), actions, known[episode[:, 0]]
+        episode, start = codes.pieces(SEQUENCE, DYNAMICS_BATCH, generator)
+        row, time = episode[:, None], start[:, None] + torch.arange(SEQUENCE)
+        return codes[row, time].long(), data.actions[row, time[:, :-1]], known[episode]
 
     def loss(sequence: Tensor, actions: Tensor, known: Tensor, generator: torch.Generator):
         z = known.unsqueeze(1).expand(-1, sequence.shape[1], -1)

@@ -171,7 +171,7 @@ def main() -> None:
         "steps": options.steps,
         "batch": BATCH,
         "seed": options.seed,
-        "held_out_frames": len(held_out) * (held_out.frames.shape[1] - GAP),
+        "held_out_frames": int((held_out.frames.lengths - GAP).sum()),
         "hardware": hardware(),
         "torch": torch.__version__,
     }

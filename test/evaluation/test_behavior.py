@@ -47,14 +47,14 @@ def slowly(model, data, context: int, way: str, step: int) -> dict[str, float]:
     lender = of_another_behavior([info.behavior for info in data.infos], 0)
     distances, surprises, errors, moving = [], [], [], []
     for e in range(len(data)):
-        for s in range(0, data.frames.shape[1] - HISTORY - HORIZON + 1, STRIDE):
+        for s in range(0, len(data.frames[e]) - HISTORY - HORIZON + 1, STRIDE):
             codes = model.encode(to_float(data.frames[e]))[None]
             now = s + HISTORY - 1
             begin = now - context + 1
 
             def own_z(episode, s=s, now=now):
-                seen = model.encode(to_float(data.frames[episode, s : now + 1]))[None]
-                done = data.actions[episode : episode + 1, s:now]
+                seen = model.encode(to_float(data.frames[episode][s : now + 1]))[None]
+                done = data.actions[episode][None, s:now]
                 return model.behavior.infer(seen, model.normalised(done))[:, -1]
 
             z = {
@@ -63,7 +63,7 @@ def slowly(model, data, context: int, way: str, step: int) -> dict[str, float]:
                 "another's": own_z(int(lender[e])),
                 "none": model.dynamics.no_behavior[None],
             }[way]
-            actions = data.actions[e : e + 1]
+            actions = data.actions[e][None]
             state = model.start(codes[:, begin : now + 1], actions[:, begin:now], z)
             for t in range(step):
                 state, output = model.step(state, actions[:, now + t])

@@ -1,5 +1,6 @@
 """Episodes are scored as a running planner and gate would judge them; counts are exact."""
 
+import copy
 import math
 
 import numpy as np
@@ -13,6 +14,7 @@ from whale_ros.imagination.calibration import Calibration, Conditions
 from whale_ros.imagination.live import HISTORY, MAX_HORIZON
 from whale_ros.imagination.retracing import feature_distance, retrace
 from whale_ros.imagination.rollout import imagine
+from whale_ros.training.sequences import Sequences
 from whale_ros.world_model.checkpoint import Scales
 from whale_ros.world_model.frames import to_float
 
@@ -21,17 +23,18 @@ SCALES = Scales(live_uncertainty=0.5, candidate_uncertainty=2.0, unfamiliarity=4
 
 @pytest.fixture
 def nominal(held_out, small_model):
-    """With the members that scoring reads besides."""
-    held_out.success[0] = False
-    return held_out
+    """Of which the first failed."""
+    data = copy.copy(held_out)
+    data.failed = torch.arange(len(held_out)) == 0
+    return data
 
 
 @torch.inference_mode()
 def rollout_at(model, data, episode, time, actions):
     """Imagined one candidate at a time, with z held."""
     past = slice(time - HISTORY + 1, time)
-    frames = to_float(data.frames[episode, past.start : time + 1])[None]
-    before = data.actions[episode, past][None]
+    frames = to_float(data.frames[episode][past.start : time + 1])[None]
+    before = data.actions[episode][None, past]
     codes = model.encode(frames)
     z = model.behavior.infer(codes, model.normalised(before))[:, -1]
     return imagine(model, model.start(codes, before, z), actions[None], before)
@@ -39,7 +42,7 @@ def rollout_at(model, data, episode, time, actions):
 
 def test_an_episode_s_scores_are_what_it_came_to_in_units_of_the_scales(small_model, nominal):
     found = score_episodes(small_model, SCALES, nominal, candidates=1)
-    steps = nominal.actions.shape[1]
+    steps = len(nominal.actions[0])
     decisions = range(HISTORY - 1, steps - MAX_HORIZON + 1, module.DECISION_EVERY)
     images = range(HISTORY - 1, steps, module.IMAGE_EVERY)
     for episode in range(len(nominal)):
@@ -51,7 +54,7 @@ def test_an_episode_s_scores_are_what_it_came_to_in_units_of_the_scales(small_mo
             # With one candidate, the executed actions are what is chosen.
             assert found.candidate[episode, column] == pytest.approx(uncertainty / 2, rel=1e-3)
             assert found.executed[episode, column] == found.candidate[episode, column]
-            real = to_float(nominal.frames[episode, time + MAX_HORIZON])[None]
+            real = to_float(nominal.frames[episode][time + MAX_HORIZON])[None]
             features = small_model.features(small_model.encode(real))
             error = float(feature_distance(rollout.features[:, -1], features))
             assert found.error[episode, column] == pytest.approx(error, rel=1e-3)
@@ -59,7 +62,7 @@ def test_an_episode_s_scores_are_what_it_came_to_in_units_of_the_scales(small_mo
             rollout = rollout_at(small_model, nominal, episode, time, actions[time : time + 1])
             uncertainty = float(retrace(small_model, rollout, (0,)).uncertainty)
             assert found.live[episode, column] == pytest.approx(uncertainty / 0.5, rel=1e-3)
-            frame = to_float(nominal.frames[episode, time])[None]
+            frame = to_float(nominal.frames[episode][time])[None]
             unfamiliarity = float(small_model.familiarity(frame)) / 4
             assert found.unfamiliarity[episode, column] == pytest.approx(unfamiliarity, rel=1e-3)
     every = np.concatenate([found.candidate, found.live, found.unfamiliarity], axis=1)
@@ -80,9 +83,9 @@ def test_of_several_candidates_the_one_that_is_chosen_counts(small_model, nomina
 def test_where_a_gripper_switch_forbids_retracing_for_long_nothing_would_be_trusted(
     small_model, nominal
 ):
-    data = type(nominal)(**vars(nominal))
-    data.actions = nominal.actions.clone()
-    data.actions[0, 12:, 6] = torch.arange(data.actions.shape[1] - 12) % 2
+    data = copy.copy(nominal)
+    data.actions = Sequences([actions.clone() for actions in nominal.actions])
+    data.actions[0][12:, 6] = torch.arange(len(data.actions[0]) - 12) % 2
     found = score_episodes(small_model, SCALES, data, candidates=1)
     assert found.score[0] == math.inf and np.isfinite(found.score[1:]).all()
     times = HISTORY - 1 + module.IMAGE_EVERY * np.arange(found.live.shape[1])
@@ -105,11 +108,31 @@ def test_only_nominal_behaviours_calibrate_and_are_covered(small_model, nominal)
         score_episodes(small_model, SCALES, nominal, 1, ["calm"])
 
 
-def test_episodes_that_are_too_short_are_refused(small_model, nominal):
-    short = type(nominal)(**vars(nominal))
-    short.actions = nominal.actions[:, :12]
-    with pytest.raises(ValueError, match="12 actions, calibration needs at least 13"):
-        score_episodes(small_model, SCALES, short, 1)
+def test_episodes_of_different_lengths_are_scored_as_each_would_be_alone(
+    small_model, write_held_out
+):
+    data = write_held_out((14, 27, 20))
+    found = score_episodes(small_model, SCALES, data, candidates=2)
+    assert found.candidate.shape == (3, 3) and found.live.shape == (3, 7)
+    assert np.isfinite(found.candidate).sum(1).tolist() == [1, 3, 2]
+    assert found.episode_s == pytest.approx((13 + 26 + 19) / 3 * 0.2)
+    assert np.isfinite(found.score).all() and (found.score > 0).all()
+    alone = copy.copy(data)
+    alone.infos = data.infos[:1]
+    for name in ("frames", "actions"):
+        setattr(alone, name, Sequences(list(getattr(data, name))[:1]))
+    alone.failed = data.failed[:1]
+    np.testing.assert_allclose(
+        score_episodes(small_model, SCALES, alone, 2).score, found.score[:1], rtol=1e-4
+    )
+    conditions = Conditions("a", "camera", 128, 128, 64, (1,), 8, 8, "s", "m")
+    report = realised(Calibration(conditions, 0.1, found.by_task(), 36.0, "d"), found)
+    assert report["passed_although_wrong"]["predictions"]["of"] == 6
+
+
+def test_episodes_that_are_too_short_are_refused(small_model, write_held_out):
+    with pytest.raises(ValueError, match=r"at least 14 frames.*0.npz \(13\)"):
+        score_episodes(small_model, SCALES, write_held_out((13, 14)), 1)
 
 
 def scores(candidate, image, executed, error, task, failed) -> EpisodeScores:

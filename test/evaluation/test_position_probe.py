@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from whale_ros.evaluation.position_probe import train_position_probe
+from whale_ros.training.sequences import Sequences
 from whale_ros.world_model.frames import to_float
 
 SIDE = 8  # pixels of the square that is the hand
@@ -21,7 +22,7 @@ def episodes(seed: int, count: int):
     square = inside[0].unsqueeze(-1) & inside[1].unsqueeze(-2)
     frames = torch.where(square, 255, 100).byte().unsqueeze(-1).expand(-1, -1, -1, -1, 3)
     position = torch.cat([METRES * corner, torch.zeros(count, 5, 1)], dim=-1)
-    return SimpleNamespace(frames=frames, hand_position=position)
+    return SimpleNamespace(frames=Sequences(frames), hand_position=Sequences(position))
 
 
 @pytest.fixture(scope="module")
@@ -32,14 +33,14 @@ def trained():
 
 def test_it_reads_positions_that_it_was_not_trained_on(trained):
     unseen = episodes(1, 40)
-    found = trained(to_float(unseen.frames.flatten(0, 1)))
-    error = (found - unseen.hand_position.flatten(0, 1)).norm(dim=-1)
-    guess = unseen.hand_position.flatten(0, 1) - unseen.hand_position.mean((0, 1))
+    found = trained(to_float(unseen.frames.flat))
+    error = (found - unseen.hand_position.flat).norm(dim=-1)
+    guess = unseen.hand_position.flat - unseen.hand_position.flat.mean(0)
     assert error.median() < 0.2 * guess.norm(dim=-1).median()
 
 
 def test_pictures_of_another_size_are_read_as_well(trained):
-    frames = to_float(episodes(1, 2).frames.flatten(0, 1))
+    frames = to_float(episodes(1, 2).frames.flat)
     larger = torch.nn.functional.interpolate(frames, scale_factor=2)
     torch.testing.assert_close(trained(larger), trained(frames), atol=1e-4, rtol=0)
 
@@ -49,6 +50,6 @@ def test_the_same_seed_gives_the_same_probe():
     one, same, other = (
         train_position_probe(data, data.hand_position, steps=2, seed=s) for s in (0, 0, 1)
     )
-    frames = to_float(episodes(1, 2).frames.flatten(0, 1))
+    frames = to_float(episodes(1, 2).frames.flat)
     assert torch.equal(one(frames), same(frames))
     assert not torch.equal(one(frames), other(frames))

@@ -23,6 +23,7 @@ from whale_ros.evaluation.prediction import (
 from whale_ros.evaluation.prediction_pictures import LABELS, SHOWN_STEPS, draw_psnr, draw_windows
 from whale_ros.evaluation.tables import prediction_table
 from whale_ros.evaluation.windows import STRIDE, another_episode
+from whale_ros.training.sequences import Sequences
 from whale_ros.world_model.frames import to_float
 
 
@@ -47,24 +48,24 @@ def slowly(small_model, held_out):
     real, episodes = [], []
     other = another_episode(len(held_out), 0)
     for e in range(len(held_out)):
-        for s in range(0, held_out.frames.shape[1] - HISTORY - HORIZON + 1, STRIDE):
-            past = to_float(held_out.frames[e : e + 1, s : s + HISTORY])
+        for s in range(0, len(held_out.frames[e]) - HISTORY - HORIZON + 1, STRIDE):
+            past = to_float(held_out.frames[e][None, s : s + HISTORY])
             now = s + HISTORY - 1
-            future = to_float(held_out.frames[e, now + 1 : now + 1 + HORIZON])
+            future = to_float(held_out.frames[e][now + 1 : now + 1 + HORIZON])
             last = past[0, -1:].expand_as(future)
             encode, decode = small_model.encode, small_model.tokenizer.decode
             for name, row in (("model", e), ("shuffled", int(other[e]))):
                 codes = imagine_naively(
                     small_model,
                     encode(past),
-                    held_out.actions[e : e + 1, s:now],
-                    held_out.actions[row : row + 1, now : now + HORIZON],
+                    held_out.actions[e][None, s:now],
+                    held_out.actions[row][None, now : now + HORIZON],
                 ).latents[0]
                 ways[name].append((decode(codes, last), codes))
             ways["copy"].append((last, encode(last)))
             rebuilt = decode(encode(future), last)
             ways["ceiling"].append((rebuilt, encode(rebuilt)))
-            hand = held_out.hand_position[e, now + 1 : now + 1 + HORIZON]
+            hand = held_out.hand_position[e][now + 1 : now + 1 + HORIZON]
             real.append((future, last, hand))
             episodes.append(e)
     return ways, real, np.array(episodes)
@@ -192,7 +193,7 @@ def test_a_report_is_repeatable_and_says_what_it_counted(small_model, held_out, 
 
 def test_episodes_without_motion_give_a_report_that_is_json(small_model, held_out, tmp_path):
     still = copy.copy(held_out)
-    still.frames = held_out.frames[:, :1].expand_as(held_out.frames)
+    still.frames = Sequences([frames[:1].expand_as(frames) for frames in held_out.frames])
     report = evaluate_prediction(small_model, still)
     assert json.loads(json.dumps(report, allow_nan=False)) == report
     steps = dict.fromkeys(map(str, REPORTED_STEPS))

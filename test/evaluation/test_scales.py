@@ -14,6 +14,7 @@ from whale_ros.evaluation.scales import (
 from whale_ros.evaluation.windows import held_out_windows
 from whale_ros.imagination.live import HISTORY, MAX_HORIZON
 from whale_ros.imagination.retracing import retrace
+from whale_ros.training.sequences import Sequences
 
 
 @torch.inference_mode()
@@ -41,8 +42,9 @@ def test_scales_are_quantiles_over_episodes_of_the_worst_that_an_episode_comes_t
 def switching(held_out, episodes: slice):
     """With the gripper switched at every step of some episodes."""
     data = copy.copy(held_out)
-    data.actions = held_out.actions.clone()
-    data.actions[episodes, :, 6] = torch.arange(data.actions.shape[1]) % 2
+    data.actions = Sequences([actions.clone() for actions in held_out.actions])
+    for actions in list(data.actions)[episodes]:  # views
+        actions[:, 6] = torch.arange(len(actions)) % 2
     return data
 
 

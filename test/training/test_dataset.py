@@ -6,19 +6,27 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from whale_ros.training.dataset import EpisodeSet
+from whale_ros.training.sequences import Sequences
 from whale_ros.world_model.config import WhaleConfig
+
+LENGTHS = (23, 15, 30)  # actions
 
 
 @pytest.fixture
 def data(write_data):
-    return EpisodeSet(write_data(), "train")
+    return EpisodeSet(write_data(steps=LENGTHS), "train")
+
+
+def numbers(data) -> Sequences:
+    """(T_e+1, 1, 2): number of the episode, of the frame."""
+    return Sequences([frames[:, :1, 0, :2] for frames in data.frames])
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.integers(1, 20), st.integers(1, 5), st.integers(0, 1000))
+@given(st.integers(1, 24), st.integers(1, 5), st.integers(0, 1000))
 def test_windows_line_up_frames_with_the_actions_between_them(data, length, batch, seed):
     generator = torch.Generator().manual_seed(seed)
-    codes = data.frames[:, :, :1, 0, :2]  # (E, T+1, 1, 2): number of the episode, of the frame
+    codes = numbers(data)
     sequence, actions = data.windows(codes, batch, length, generator)
     assert sequence.shape == (batch, length, 1, 2) and sequence.dtype == torch.long
     assert actions.shape == (batch, length - 1, 7)
@@ -31,10 +39,10 @@ def test_windows_line_up_frames_with_the_actions_between_them(data, length, batc
 
 
 def test_every_window_is_drawn_sooner_or_later_up_to_both_ends(data):
-    codes = data.frames[:, :, :1, 0, :2]
+    codes = numbers(data)
     sequence, _ = data.windows(codes, 2000, 14, torch.Generator().manual_seed(0))
     starts = {(int(e) // 20, int(t)) for e, t in sequence[:, 0, 0]}
-    assert starts == {(e, t) for e in range(3) for t in range(24 - 14 + 1)}
+    assert starts == {(e, t) for e in range(3) for t in range(LENGTHS[e] + 1 - 14 + 1)}
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -51,13 +59,16 @@ def test_a_reference_is_an_earlier_frame_of_the_same_episode(data, max_gap, seed
 def test_only_the_split_that_was_asked_for_is_loaded(write_data):
     folder = write_data(split="validation")
     assert len(EpisodeSet(folder, "validation")) == 3
-    with pytest.raises(ValueError, match="no train episodes"):
+    with pytest.raises(ValueError, match="no train episodes; its splits are: validation"):
         EpisodeSet(folder, "train")
 
 
-def test_episodes_of_different_lengths_are_refused(write_data):
-    with pytest.raises(ValueError, match="train episodes of .* differ in length"):
-        EpisodeSet(write_data(steps=(19, 18)), "train")
+def test_episodes_that_are_too_short_are_refused_by_name_with_the_length_that_is_needed(data):
+    data.must_last(16, "this")
+    with pytest.raises(
+        ValueError, match=r"this needs .* at least 17 frames \(3.2 s\).*/1.npz \(16\);"
+    ):
+        data.must_last(17, "this")
 
 
 def test_a_broken_episode_is_refused_by_name(write_data):

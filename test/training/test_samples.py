@@ -20,7 +20,7 @@ def data(write_data):
 def test_reconstructions_stand_below_the_real_frames(data, small_model):
     sheet = reconstructions(small_model, data, gap=5)
     assert sheet.shape == (2 * 32, 3 * 32, 3) and sheet.dtype == np.uint8
-    assert np.array_equal(sheet[:32, 64:], data.frames[2, 5].numpy())
+    assert np.array_equal(sheet[:32, 64:], data.frames[2][5].numpy())
     frames = to_float(data.frames[2])
     with torch.inference_mode():
         decoded = small_model.decode(small_model.encode(frames[5:6]), frames[:1])
@@ -32,12 +32,12 @@ def test_imaginations_stand_below_the_frames_they_foretell(data, small_model):
     length = HISTORY + 4
     sheet = imaginations(small_model, data, codes, length)
     assert sheet.shape == (3 * 2 * 32, 4 * 32, 3) and sheet.dtype == np.uint8
-    assert np.array_equal(sheet[64:96, 32:64], data.frames[1, HISTORY + 1].numpy())
-    actions = data.actions[1:2]
+    assert np.array_equal(sheet[64:96, 32:64], data.frames[1][HISTORY + 1].numpy())
+    actions = data.actions[1][None]
     past = actions[:, : HISTORY - 1]
-    state = small_model.start(codes[1:2, :HISTORY].long(), past)
+    state = small_model.start(codes[1][None, :HISTORY].long(), past)
     rollout = imagine(small_model, state, actions[:, HISTORY - 1 : length - 1], past)
-    reference = to_float(data.frames[1:2, HISTORY - 1])
+    reference = to_float(data.frames[1][None, HISTORY - 1])
     with torch.inference_mode():
         imagined = small_model.decode(rollout.latents[:, 1], reference)
     assert_alike(sheet[96:128, 32:64], to_bytes(imagined[0]).numpy())

@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> None:
         config=model.config,
         action_space=model.action_space,
         scales=measure_scales(model, held_out),
-        action_statistics=statistics(data.actions.numpy()),
+        action_statistics=statistics(data.actions.flat.numpy()),
         camera=DESCRIPTION,
         training={
             "command": "whale train",

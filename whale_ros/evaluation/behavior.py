@@ -130,7 +130,12 @@ def _over_models(values: list[float]) -> dict:
 
 @torch.inference_mode()
 def measure(model: WhaleST, data: EpisodeSet, seed: int = 0) -> dict[int, Measured]:
-    """For each of CONTEXTS, the frames of a window's history that the dynamics sees."""
+    """For each of CONTEXTS, the frames of a window's history that the dynamics sees.
+
+    Raises ValueError if the episodes are too short, or differ in length.
+    """
+    if len(set(data.actions.lengths.tolist())) > 1:  # windows are lent to that of the same number
+        raise ValueError("behaviour is evaluated on episodes of one length, these differ")
     device = model.device
 
     def windows() -> Iterator[Window]:

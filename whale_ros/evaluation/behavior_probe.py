@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 import torch.nn.functional as F
@@ -32,7 +33,7 @@ def embed(model: WhaleST, data: EpisodeSet, episodes: int | None = None) -> Embe
     """Of the first episodes, or of all."""
     rows: list[tuple[Tensor, ...]] = []
     device = model.device
-    for frames, actions in zip(data.frames[:episodes], data.actions[:episodes], strict=True):
+    for frames, actions in islice(zip(data.frames, data.actions, strict=True), episodes):
         codes = model.encode(to_float(frames[:SEQUENCE].to(device)))[None]
         taken = model.normalised(actions[: SEQUENCE - 1].to(device))[None]
         prior = model.behavior.infer(codes, taken)[0]

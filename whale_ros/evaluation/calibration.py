@@ -43,7 +43,10 @@ CONFIDENCE = 0.95
 
 @dataclass
 class EpisodeScores:
-    """Of E episodes with D decisions and I judged images, in units of the scales."""
+    """Of E episodes with up to D decisions and I judged images, in units of the scales.
+
+    Minus infinity follows what shorter episodes have.
+    """
 
     candidate: np.ndarray  # (E, D) of what was chosen; infinite where nothing could be
     live: np.ndarray  # (E, I) infinite where a gripper switch forbade it for too long
@@ -52,8 +55,8 @@ class EpisodeScores:
     error: np.ndarray  # (E, D) how far their imagined end is from the real one, in features
     task: np.ndarray  # (E,) str
     behavior: np.ndarray  # (E,) str
-    failed: np.ndarray  # (E,) bool: it never came to success
-    episode_s: float
+    failed: np.ndarray  # (E,) bool: known to have never come to success
+    episode_s: float  # in the mean
 
     @property
     def image(self) -> np.ndarray:
@@ -84,7 +87,7 @@ def score_episodes(
     """Judge episodes as a running planner and gate would; shows its progress.
 
     behaviors: whose episodes; without any, all. Raises ValueError if there is none of one of them,
-    or if the episodes are too short for a decision.
+    or if an episode is too short for a decision.
     """
     known = sorted({info.behavior for info in data.infos})
     if unknown := sorted(set(behaviors) - set(known)):
@@ -93,12 +96,7 @@ def score_episodes(
             f"there are those of {', '.join(known)}"
         )
     rows = [e for e, info in enumerate(data.infos) if not behaviors or info.behavior in behaviors]
-    steps = data.actions.shape[1]
-    if steps < HISTORY - 1 + MAX_HORIZON:
-        raise ValueError(
-            f"the episodes have {steps} actions, calibration needs at least "
-            f"{HISTORY - 1 + MAX_HORIZON}"
-        )
+    data.must_last(HISTORY + MAX_HORIZON, "calibration")
     columns: dict[str, list[np.ndarray]] = {
         name: [] for name in ("candidate", "executed", "error", "live", "unfamiliarity")
     }
@@ -116,12 +114,20 @@ def score_episodes(
         columns["live"].append(present[0] / scales.live_uncertainty)
         columns["unfamiliarity"].append(present[1] / scales.unfamiliarity)
     return EpisodeScores(
-        **{name: np.stack(values) for name, values in columns.items()},
+        **{name: _stacked(values) for name, values in columns.items()},
         task=np.array([data.infos[row].task for row in rows]),
         behavior=np.array([data.infos[row].behavior for row in rows]),
-        failed=~data.success[rows].any(dim=1).numpy(),
-        episode_s=steps * model.action_space.step_s,
+        failed=data.failed[rows].numpy(),
+        episode_s=float(data.actions.lengths[rows].double().mean()) * model.action_space.step_s,
     )
+
+
+def _stacked(rows: list[np.ndarray]) -> np.ndarray:
+    """As a table, filled up with minus infinity."""
+    table = np.full((len(rows), max(map(len, rows))), -np.inf)
+    for line, row in zip(table, rows, strict=True):
+        line[: len(row)] = row
+    return table
 
 
 @torch.inference_mode()
@@ -259,7 +265,7 @@ def _passed_predictions(test: EpisodeScores, factor: np.ndarray) -> dict:
     episodes = bad.any(axis=1)
     return {
         "bad": int(bad.sum()),
-        "of": int(bad.size),
+        "of": int(np.isfinite(test.error).sum()),
         "passed": int(passed.sum()),
         "share": _ratio(int(passed.sum()), int(bad.sum())),
         # Windows of an episode are no independent trials: the bound is over episodes.

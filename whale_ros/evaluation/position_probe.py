@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from tqdm import trange
 
 from whale_ros.training.dataset import EpisodeSet
+from whale_ros.training.sequences import Sequences
 from whale_ros.world_model.frames import to_float
 
 SIZE = 64  # pixels that it looks at, square
@@ -51,21 +52,21 @@ class PositionProbe(nn.Module):
 
 def train_position_probe(
     data: EpisodeSet,
-    positions: Tensor,
+    positions: Sequences,
     device: torch.device | str = "cpu",
     steps: int = STEPS,
     seed: int = 0,
 ) -> PositionProbe:
-    """To read `positions` (E, T+1, 3) from the frames of the episodes.
+    """To read `positions`, (T_e+1, 3) of each episode, from its frames.
 
     About a minute on one CPU core; the same seed gives the same probe.
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         probe = PositionProbe()
-    frames, positions = data.frames.flatten(0, 1), positions.flatten(0, 1)
-    probe.mean.copy_(positions.mean(0))
-    probe.spread.copy_(positions.std(0).clamp(min=1e-3))
+    frames, truth = data.frames.flat, positions.flat
+    probe.mean.copy_(truth.mean(0))
+    probe.spread.copy_(truth.std(0).clamp(min=1e-3))
     probe.to(device).train()
     steps = min(steps, 2 + LOOKS * len(frames) // BATCH)
     optimizer = torch.optim.AdamW(probe.parameters(), weight_decay=0.01)
@@ -73,7 +74,7 @@ def train_position_probe(
     generator = torch.Generator().manual_seed(seed)
     for _ in trange(steps, desc="training a position probe"):
         picked = torch.randint(len(frames), (BATCH,), generator=generator)
-        error = probe(to_float(frames[picked].to(device))) - positions[picked].to(device)
+        error = probe(to_float(frames[picked].to(device))) - truth[picked].to(device)
         loss = F.smooth_l1_loss(error / probe.spread, torch.zeros_like(error))
         optimizer.zero_grad()
         loss.backward()

@@ -171,7 +171,8 @@ def _report(
     seed: int,
 ) -> dict:
     steps = [step - 1 for step in REPORTED_STEPS]
-    pixels = data.frames.shape[2] * data.frames.shape[3]
+    height, width = data.frames.flat.shape[1:3]
+    pixels = height * width
     whole = {name: psnr(error.mean(0) / pixels) for name, error in measured["error"].items()}
     moved = {
         name: psnr(error.sum(0) / moving.sum(0)) for name, error in measured["moving_error"].items()

@@ -25,7 +25,7 @@ class Window:
     other_actions: Tensor  # (B, H, 7) of another episode at that time
     future_frames: Tensor  # (B, H, 3, R, R) float in [0, 1]
     future_hand: Tensor  # (B, H, 3) [m]
-    future_object: Tensor  # (B, H, 3) [m]
+    future_object: Tensor | None  # (B, H, 3) [m]; None if nobody knows
     episodes: Tensor  # (B,) index of the episode
     starts: Tensor  # (B,) frame of the episode at which the window begins
 
@@ -46,15 +46,12 @@ def held_out_windows(
     """Windows of `horizon` steps after `history` frames, one every `stride` frames, in batches.
 
     The seed pairs each episode with another one, which lends it `other_actions`.
-    Raises ValueError if the episodes are too short for any.
+    Raises ValueError if an episode is too short for any.
     """
     length = history + horizon
-    if data.frames.shape[1] < length:
-        raise ValueError(
-            f"the episodes have {data.frames.shape[1]} frames, evaluation needs at least {length}"
-        )
-    starts = range(0, data.frames.shape[1] - length + 1, stride)
-    pairs = torch.tensor([(e, s) for e in range(len(data)) for s in starts])
+    data.must_last(length, "evaluation")
+    ends = (data.frames.lengths - length + 1).tolist()
+    pairs = torch.tensor([(e, s) for e, end in enumerate(ends) for s in range(0, end, stride)])
     for chunk in pairs.split(BATCH):
         yield windows_at(data, chunk, history, horizon, device, seed)
 
@@ -70,6 +67,9 @@ def windows_at(
     """The windows that begin at pairs (B, 2) of an episode and a frame of it."""
     episode, time = pairs[:, :1], pairs[:, 1:] + torch.arange(history + horizon)
     other = another_episode(len(data), seed)[episode]
+    # That time, or what is nearest to it in a shorter episode.
+    late = (time[:, -1:] - data.actions.lengths[other]).clamp(min=0)
+    other_time = time[:, history - 1 : -1] - late
     frames = to_float(data.frames[episode, time].to(device))
     actions = data.actions[episode, time[:, :-1]].to(device)
     now = history - 1  # the newest observed frame
@@ -77,10 +77,12 @@ def windows_at(
         past_frames=frames[:, :history],
         past_actions=actions[:, :now],
         actions=actions[:, now:],
-        other_actions=data.actions[other, time[:, now:-1]].to(device),
+        other_actions=data.actions[other, other_time].to(device),
         future_frames=frames[:, history:],
         future_hand=data.hand_position[episode, time[:, history:]].to(device),
-        future_object=data.object_position[episode, time[:, history:]].to(device),
+        future_object=None
+        if data.object_position is None
+        else data.object_position[episode, time[:, history:]].to(device),
         episodes=pairs[:, 0],
         starts=pairs[:, 1],
     )

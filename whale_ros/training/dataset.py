@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,42 +12,65 @@ from tqdm import tqdm
 
 from whale_ros.actions.space import ActionSpace
 from whale_ros.data.episodes import EpisodeInfo, load_episode, manifest_hash, read_manifest
+from whale_ros.training.sequences import Sequences
 from whale_ros.world_model.config import WhaleConfig
 from whale_ros.world_model.frames import to_float
 
 
 class EpisodeSet:
-    """Episodes of one split, all of the same length."""
+    """Episodes of one split: T_e actions each, and T_e + 1 of everything else."""
 
-    def __init__(self, folder: Path, split: str) -> None:
-        """Raises ValueError if the split is empty or its episodes differ in length."""
+    def __init__(self, folder: Path, split: str, infos: Sequence[EpisodeInfo] = ()) -> None:
+        """infos: which ones of the split; without any, all. Raises ValueError if it is empty."""
         self.folder = folder
         self.action_space: ActionSpace
-        self.action_space, infos = read_manifest(folder)
+        self.action_space, every = read_manifest(folder)
         self.manifest_sha256 = manifest_hash(folder)
-        self.infos: list[EpisodeInfo] = [info for info in infos if info.split == split]
+        self.infos: list[EpisodeInfo] = list(infos) or [i for i in every if i.split == split]
         if not self.infos:
-            raise ValueError(f"{folder} has no {split} episodes")
+            splits = ", ".join(dict.fromkeys(info.split for info in every))
+            raise ValueError(f"{folder} has no {split} episodes; its splits are: {splits}")
         loaded = [load_episode(folder / info.file) for info in tqdm(self.infos, f"loading {split}")]
-        if len({len(episode.actions) for episode in loaded}) > 1:
-            raise ValueError(f"the {split} episodes of {folder} differ in length")
-        self.frames = torch.from_numpy(np.stack([e.frames for e in loaded]))  # (E, T+1, R, R, 3)
-        self.actions = torch.from_numpy(np.stack([e.actions for e in loaded]))  # (E, T, 7)
-        # (E, T+1, 3) in the base frame [m]
-        self.hand_position = torch.from_numpy(np.stack([e.hand_position for e in loaded]))
-        self.object_position = torch.from_numpy(np.stack([e.object_position for e in loaded]))
-        self.progress = torch.from_numpy(np.stack([e.progress for e in loaded]))  # (E, T+1)
-        self.success = torch.from_numpy(np.stack([e.success for e in loaded]))  # (E, T+1) bool
+        sizes = {episode.frames.shape[1:] for episode in loaded}
+        if len(sizes) > 1:
+            raise ValueError(f"the {split} episodes of {folder} differ in resolution")
+
+        def together(arrays: list[np.ndarray]) -> Sequences:
+            return Sequences([torch.from_numpy(array) for array in arrays])
+
+        self.frames = together([e.frames for e in loaded])  # (T_e+1, R, R, 3) uint8
+        self.actions = together([e.actions for e in loaded])  # (T_e, 7)
+        # In the base frame [m]. Of recorded demonstrations nobody knows where the object is.
+        self.hand_position = together([e.hand_position for e in loaded])  # (T_e+1, 3)
+        known = [e.object_position for e in loaded if e.object_position is not None]
+        self.object_position = together(known) if len(known) == len(loaded) else None
+        # (E,) bool; of those whose outcome nobody knows it is not known
+        self.failed = torch.tensor([e.success is not None and not e.success.any() for e in loaded])
 
     def must_fit(self, config: WhaleConfig) -> None:
         """Raise ValueError if the frames are not of the resolution that the model takes."""
-        height, width = self.frames.shape[2:4]
+        height, width = self.frames.flat.shape[1:3]
         resolution = config.tokenizer.resolution
         if (height, width) != (resolution, resolution):
             raise ValueError(
                 f"the episodes of {self.folder} have {width} x {height} pixels, model "
-                f"{config.name!r} takes {resolution} x {resolution}; record them with "
-                f"`whale collect --resolution {resolution}`"
+                f"{config.name!r} takes {resolution} x {resolution}; record or convert them with "
+                f"`--resolution {resolution}`"
+            )
+
+    def must_last(self, frames: int, purpose: str) -> None:
+        """Raise ValueError that names the episodes of fewer frames than the purpose needs."""
+        short = [
+            f"{info.file} ({count})"
+            for info, count in zip(self.infos, self.frames.lengths.tolist(), strict=True)
+            if count < frames
+        ]
+        if short:
+            some = ", ".join(short[:5]) + (f" and {len(short) - 5} more" if short[5:] else "")
+            raise ValueError(
+                f"{purpose} needs episodes of at least {frames} frames "
+                f"({(frames - 1) * self.action_space.step_s:g} s); too short in {self.folder}: "
+                f"{some}; record longer ones or leave these out"
             )
 
     def __len__(self) -> int:
@@ -56,17 +80,15 @@ class EpisodeSet:
         self, batch: int, max_gap: int, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
         """Random frames and earlier frames of the same episodes, each (B, 3, R, R) in [0, 1]."""
-        episode = torch.randint(len(self), (batch,), generator=generator)
-        frame = torch.randint(self.frames.shape[1], (batch,), generator=generator)
+        episode, frame = self.frames.pieces(1, batch, generator)
         gap = torch.randint(max_gap + 1, (batch,), generator=generator)
         reference = (frame - gap).clamp(min=0)
         return to_float(self.frames[episode, frame]), to_float(self.frames[episode, reference])
 
     def windows(
-        self, codes: Tensor, batch: int, length: int, generator: torch.Generator
+        self, codes: Sequences, batch: int, length: int, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
         """Random sequences: codes (B, length, N, C) long and actions (B, length-1, 7)."""
-        episode = torch.randint(len(self), (batch,), generator=generator)
-        start = torch.randint(codes.shape[1] - length + 1, (batch,), generator=generator)
+        episode, start = codes.pieces(length, batch, generator)
         time = start[:, None] + torch.arange(length)
         return codes[episode[:, None], time].long(), self.actions[episode[:, None], time[:, :-1]]

@@ -18,6 +18,7 @@ from whale_ros.training.dataset import EpisodeSet
 from whale_ros.training.loop import Schedule, Stage, train
 from whale_ros.training.record import claim_run
 from whale_ros.training.samples import imaginations, reconstructions
+from whale_ros.training.sequences import Sequences
 from whale_ros.training.workers import Worker
 from whale_ros.world_model.checkpoint import load_checkpoint
 from whale_ros.world_model.config import WhaleConfig
@@ -58,10 +59,7 @@ def pretrain(
     another run, or if that checkpoint's tokenizer is of another size.
     """
     data.must_fit(config)
-    if data.frames.shape[1] < SEQUENCE:
-        raise ValueError(
-            f"the episodes have {data.frames.shape[1]} frames, training needs at least {SEQUENCE}"
-        )
+    data.must_last(SEQUENCE, "training")
     worker = worker or Worker()
     torch.manual_seed(seed)
     model = WhaleST(config, data.action_space)
@@ -79,8 +77,7 @@ def pretrain(
     trained = partial(_train, run=run, seed=seed, worker=worker)
     if not tokenizer_of:
         trained(tokenizer_stage(model, data), steps.tokenizer, config.tokenizer.width)
-        frames = data.frames.flatten(0, 1)
-        model.familiarity.fit(to_float(frames[:: -(-len(frames) // FIT_ON)]))
+        fit_familiarity(model, data)
     codes = encode_all(model, data, worker.is_first)
     trained(behavior_stage(model, data, codes), steps.behavior, config.behavior.width)
     trained(dynamics_stage(model, data, codes), steps.dynamics, config.dynamics.width)
@@ -118,7 +115,7 @@ def tokenizer_stage(model: WhaleST, data: EpisodeSet) -> Stage:
     return Stage("tokenizer", model.tokenizer, batch, loss, pictures)
 
 
-def behavior_stage(model: WhaleST, data: EpisodeSet, codes: Tensor) -> Stage:
+def behavior_stage(model: WhaleST, data: EpisodeSet, codes: Sequences) -> Stage:
     def batch(generator: torch.Generator) -> tuple[Tensor, ...]:
         return data.windows(codes, BEHAVIOR_BATCH, SEQUENCE, generator)
 
@@ -130,7 +127,7 @@ def behavior_stage(model: WhaleST, data: EpisodeSet, codes: Tensor) -> Stage:
     return Stage("behavior", model.behavior, batch, loss)
 
 
-def dynamics_stage(model: WhaleST, data: EpisodeSet, codes: Tensor) -> Stage:
+def dynamics_stage(model: WhaleST, data: EpisodeSet, codes: Sequences) -> Stage:
     def batch(generator: torch.Generator) -> tuple[Tensor, ...]:
         return data.windows(codes, DYNAMICS_BATCH, SEQUENCE, generator)
 
@@ -147,11 +144,16 @@ def dynamics_stage(model: WhaleST, data: EpisodeSet, codes: Tensor) -> Stage:
 
 
 @torch.inference_mode()
-def encode_all(model: WhaleST, data: EpisodeSet, show: bool = True) -> Tensor:
-    """Codes (E, T+1, N, C) uint8 of every frame, in main memory; `show` the progress or not."""
+def encode_all(model: WhaleST, data: EpisodeSet, show: bool = True) -> Sequences:
+    """Codes (T_e+1, N, C) uint8 of every frame, in main memory; `show` the progress or not."""
     device = model.device
-    episodes = tqdm(data.frames, "encoding", disable=not show)
-    return torch.stack([model.encode(to_float(e.to(device))).byte().cpu() for e in episodes])
+    episodes = tqdm(data.frames, "encoding", len(data), disable=not show)
+    return Sequences([model.encode(to_float(e.to(device))).byte().cpu() for e in episodes])
+
+
+def fit_familiarity(model: WhaleST, data: EpisodeSet) -> None:
+    frames = data.frames.flat
+    model.familiarity.fit(to_float(frames[:: -(-len(frames) // FIT_ON)]))
 
 
 def _train(stage: Stage, steps: int, width: int, run: Path, seed: int, worker: Worker) -> None:

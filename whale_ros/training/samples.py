@@ -9,6 +9,7 @@ from torch import Tensor
 from whale_ros.imagination.live import HISTORY
 from whale_ros.imagination.rollout import imagine
 from whale_ros.training.dataset import EpisodeSet
+from whale_ros.training.sequences import Sequences
 from whale_ros.world_model.frames import to_bytes, to_float
 from whale_ros.world_model.whale_st import WhaleST
 
@@ -23,23 +24,24 @@ def reconstructions(model: WhaleST, data: EpisodeSet, gap: int) -> np.ndarray:
     Returns (2 * R, K * R, 3) uint8.
     """
     episodes = _spread(data, RECONSTRUCTED)
-    frames = to_float(data.frames[episodes]).to(model.device)
-    real = frames[:, min(gap, frames.shape[1] - 1)]
-    return _sheet([real, model.decode(model.encode(real), frames[:, 0])])
+    last = (data.frames.lengths[episodes] - 1).clamp(max=gap)
+    real = to_float(data.frames[episodes, last]).to(model.device)
+    first = to_float(data.frames[episodes, torch.zeros_like(last)]).to(model.device)
+    return _sheet([real, model.decode(model.encode(real), first)])
 
 
 @torch.inference_mode()
-def imaginations(model: WhaleST, data: EpisodeSet, codes: Tensor, length: int) -> np.ndarray:
+def imaginations(model: WhaleST, data: EpisodeSet, codes: Sequences, length: int) -> np.ndarray:
     """The frames after the first HISTORY of several episodes, under their own actions.
 
-    codes: (E, T+1, N, C) of all episodes; length: frames, the observed ones included.
+    codes: (T_e+1, N, C) of each episode; length: frames, the observed ones included.
     Returns (2 * K * R, (length - HISTORY) * R, 3) uint8.
     """
     device = model.device
-    episodes = _spread(data, IMAGINED)
-    frames = to_float(data.frames[episodes, :length]).to(device)
-    seen = codes[episodes, :HISTORY].long().to(device)
-    past, future = data.actions[episodes, : length - 1].to(device).tensor_split([HISTORY - 1], 1)
+    episodes, time = _spread(data, IMAGINED)[:, None], torch.arange(length)
+    frames = to_float(data.frames[episodes, time]).to(device)
+    seen = codes[episodes, time[:HISTORY]].long().to(device)
+    past, future = data.actions[episodes, time[:-1]].to(device).tensor_split([HISTORY - 1], 1)
     rollout = imagine(model, model.start(seen, past), future, past)
     imagined = model.decode(rollout.latents, frames[:, HISTORY - 1 : HISTORY])
     rows = zip(frames[:, HISTORY:], imagined, strict=True)

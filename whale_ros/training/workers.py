@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from whale_ros.world_model.device import find_device
+
 
 @dataclass(frozen=True)
 class Worker:
@@ -60,16 +62,9 @@ class Worker:
 def join_workers(device: str | None) -> Iterator[Worker]:
     """As one of torchrun's processes if it has started this one, else alone.
 
-    device: as torch names it; default: a GPU if there is one. Raises ValueError if it is unknown
-    or absent.
+    device: as torch names it; default: a GPU if there is one. Raises ValueError if it is absent.
     """
-    name = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        place = torch.device(name)
-    except RuntimeError as error:
-        raise ValueError(f"{name!r} is no device: {error}") from error
-    if place.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError("there is no GPU that torch can use; train with --device cpu")
+    place = find_device(device or "auto")
     if "WORLD_SIZE" not in os.environ:
         yield Worker(place)
         return

@@ -65,7 +65,7 @@ def test_an_ensemble_of_different_tokenizers_is_refused(small_model, random_mode
 
 def test_a_training_frame_is_at_no_distance_from_the_training_data(scores, held_out):
     model = scores.model
-    frame = to_float(held_out.frames[1, :2])
+    frame = to_float(held_out.frames[1][:2])
     seen = model.features(model.encode(frame)).unsqueeze(0)
     at_home = SimpleNamespace(rollout=SimpleNamespace(features=seen))
     away = SimpleNamespace(rollout=SimpleNamespace(features=seen + 0.5))

@@ -130,7 +130,7 @@ class _Notes:
             "behavior": np.array([info.behavior for info in infos]),
             "episode": first_episode + window.episodes.numpy(),
             "start": window.starts.numpy(),
-            "failed": ~data.success[window.episodes].any(1).numpy(),
+            "failed": data.failed[window.episodes].numpy(),
         }
         for key, column in columns.items():
             self._columns[key].append(column)

@@ -30,8 +30,11 @@ class Errors:
         """Errors (B, H): "features", "pixels", "hand_cm", "object_cm".
 
         pixels: root mean square over the moving ones, channels in [0, 1]; NaN where none moves.
+        Raises ValueError if nobody knows where the object was.
         """
         window, codes = imagined.window, imagined.rollout.latents
+        if window.future_object is None:
+            raise ValueError("the episodes do not tell where the object was")
         real = self.model.features(self.model.encode(window.future_frames))
         pictures = self.model.decode(codes, window.last)
         moving = is_moving(window)

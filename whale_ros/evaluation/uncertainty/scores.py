@@ -221,7 +221,7 @@ def _same_weights(one: torch.nn.Module, other: torch.nn.Module) -> bool:
 @torch.inference_mode()
 def _sample_features(model: WhaleST, train: EpisodeSet, seed: int) -> Tensor:
     """(M, N*C) of random training frames."""
-    frames = train.frames.flatten(0, 1)
+    frames = train.frames.flat
     count = min(TRAINING_FRAMES, len(frames))
     picked = torch.randperm(len(frames), generator=torch.Generator().manual_seed(seed))[:count]
     features = [

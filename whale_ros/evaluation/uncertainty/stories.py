@@ -63,7 +63,7 @@ def _worst_split(trials: Trials) -> str:
 def _first(data: EpisodeSet, succeeded: bool) -> int | None:
     """The first episode of POLICY with that outcome."""
     for episode, info in enumerate(data.infos):
-        if info.behavior == POLICY and bool(data.success[episode].any()) == succeeded:
+        if info.behavior == POLICY and bool(data.failed[episode]) != succeeded:
             return episode
     return None
 
@@ -71,7 +71,7 @@ def _first(data: EpisodeSet, succeeded: bool) -> int | None:
 def _tell(
     scores: Scores, errors: Errors, title: str, data: EpisodeSet, episode: int, alarm: float
 ) -> Story:
-    starts = torch.arange(data.frames.shape[1] - HISTORY - MAX_HORIZON + 1)
+    starts = torch.arange(len(data.frames[episode]) - HISTORY - MAX_HORIZON + 1)
     pairs = torch.stack([torch.full_like(starts, episode), starts], dim=1)
     window = windows_at(data, pairs, HISTORY, MAX_HORIZON, scores.model.device)
     imagined = scores.imagine(window)

@@ -62,6 +62,8 @@ def study(
     model = loaded[0][0]
     train = EpisodeSet(data, "train")
     train.must_fit(cards[0].config)
+    if train.object_position is None:
+        raise ValueError(f"{data} does not tell where the object was, as `whale collect` does")
     scores = Scores(
         model,
         [member for member, _ in loaded[1:]],
