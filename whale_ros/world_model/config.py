@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from whale_ros.shipped import config_files
+
 NORM_GROUPS = 8  # of channels, that the tokenizer's convolutions normalise together
 MAX_LEVELS = 255  # a code is kept in a byte
 
@@ -135,12 +137,8 @@ def _check(config: TokenizerConfig | BehaviorConfig | DynamicsConfig) -> None:
 
 
 def shipped() -> list[Path]:
-    """The files of `config/models`, in the source tree or where ROS installs them."""
-    above = Path(__file__).parents[2:]
-    for root in [above[0], *(folder / "share" / "whale_ros" for folder in above)]:
-        if files := sorted((root / "config" / "models").glob("*.yaml")):
-            return files
-    raise ValueError("config/models is not where whale_ros is installed; install it again")
+    """The files of `config/models`."""
+    return config_files("models")
 
 
 def _check_keys(name: str, values: object, expected: set[str]) -> None:
