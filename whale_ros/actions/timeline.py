@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -19,7 +20,9 @@ class CommandTimeline:
     without any, the arm stands still with an open gripper.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, keep_s: float = KEEP_S) -> None:
+        """What is older than keep_s, reckoned from the newest command, may be forgotten."""
+        self._keep_s = keep_s
         self._entries: deque[tuple[float, np.ndarray, float]] = deque()
 
     def __len__(self) -> int:
@@ -30,7 +33,7 @@ class CommandTimeline:
         if self._entries and time_s < self._entries[-1][0]:
             self._entries.clear()
         self._entries.append((time_s, np.asarray(twist, float), float(gripper)))
-        while len(self._entries) > 1 and time_s - self._entries[1][0] > KEEP_S:
+        while len(self._entries) > 1 and time_s - self._entries[1][0] > self._keep_s:
             self._entries.popleft()
 
     def copy(self) -> CommandTimeline:
@@ -48,15 +51,19 @@ class CommandTimeline:
         return copy
 
     def actions(self, start_s: float, step_s: float, count: int) -> np.ndarray:
-        """What the commands amount to in `count` intervals of step_s from start_s on, (count, 7).
+        """What the commands amount to in `count` intervals of step_s from start_s on, (count, 7)."""
+        return self.between([start_s + i * step_s for i in range(count + 1)])
+
+    def between(self, moments_s: Sequence[float] | np.ndarray) -> np.ndarray:
+        """What the commands amount to between one moment and the next, (moments - 1, 7).
 
         The gripper command is the one in force for most of an interval.
         """
         entries = [(-np.inf, np.zeros(6), 0.0), *self._entries]
         times = np.array([e[0] for e in entries] + [np.inf])
-        result = np.zeros((count, DIM))
-        for i in range(count):
-            begin, end = start_s + i * step_s, start_s + (i + 1) * step_s
+        result = np.zeros((len(moments_s) - 1, DIM))
+        for i in range(len(result)):
+            begin, end = moments_s[i], moments_s[i + 1]
             first = int(np.searchsorted(times, begin, "right")) - 1
             last = int(np.searchsorted(times, end, "left"))
             pieces, gripper_seconds = [], dict.fromkeys((e[2] for e in entries[first:last]), 0.0)
