@@ -51,7 +51,7 @@ class CommandTimeline:
         return copy
 
     def actions(self, start_s: float, step_s: float, count: int) -> np.ndarray:
-        """What the commands amount to in `count` intervals of step_s from start_s on, (count, 7)."""
+        """The same in `count` intervals of step_s from start_s on, (count, 7): see `between`."""
         return self.between([start_s + i * step_s for i in range(count + 1)])
 
     def between(self, moments_s: Sequence[float] | np.ndarray) -> np.ndarray:
