@@ -168,7 +168,9 @@ def test_models_are_listed_with_what_they_cost():
 def test_what_is_not_there_is_refused_in_one_line(run, data, tmp_path):
     evaluate = ("evaluate", "prediction", data, "--checkpoint")
     assert_refused(whale(*evaluate, tmp_path / "nowhere"), "nowhere", "card.json")
-    assert_refused(whale("train", tmp_path / "no data", tmp_path / "run"), "no data", "collect")
+    train = ("train", tmp_path / "no data", tmp_path / "run")
+    assert_refused(whale(*train), "no data", "collect")
+    assert_refused(whale(*train, "--device", "cuda:9"), "'cuda:9'", "there are: cpu")
 
 
 def test_a_data_set_with_other_actions_is_refused_in_one_line(run, data, tmp_path):

@@ -1,6 +1,7 @@
 """The gate as a process, with a camera, an arm and a world model played by the test over DDS."""
 
 import math
+import os
 import signal
 import subprocess
 import sys
@@ -306,12 +307,13 @@ def test_on_a_signal_it_publishes_zeros_and_exits(world, ros, number):
         ("command_type:=effort", ["command_type", "'effort'", "'twist', 'pose'"]),
         ("workspace_low:=[0.0, 0.0, 5.0]", ["workspace_low z", "5.0"]),
         ("base_frame:=''", ["frame"]),
+        ("pose_timout_s:=0.1", ["'pose_timout_s' is unknown", "mean 'pose_timeout_s'?"]),
     ],
 )
 def test_nonsense_at_the_start_ends_it_with_one_clear_line(start, argument, words):
     process = start("gate", "-p", argument, stderr=subprocess.PIPE)
     _, error = process.communicate(timeout=30)
-    assert process.returncode == 1
+    assert process.returncode == os.EX_CONFIG  # so that the launch file does not start it again
     assert "Traceback" not in error
     (line,) = [line for line in error.splitlines() if line.startswith("gate: ")]
     for word in words:

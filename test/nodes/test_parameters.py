@@ -1,8 +1,13 @@
+import importlib
 import math
+import pkgutil
 
 import pytest
+import rclpy
 from rclpy.parameter import Parameter as RosParameter
 
+from whale_ros import nodes
+from whale_ros.nodes.known_parameters import KNOWN
 from whale_ros.nodes.parameters import BadParameter, Parameter, declare
 
 TABLE = (
@@ -85,3 +90,41 @@ def test_parameters_describe_themselves(ros):
     assert rate.description == "How often."
     assert rate.floating_point_range[0].to_value == 100.0
     assert limit.read_only
+
+
+@pytest.mark.ros
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("rate_hs", "did you mean 'rate_hz'"),
+        ("pose_timout_s", "did you mean 'pose_timeout_s'"),  # of another node
+        ("zzz", "every node of whale_ros"),
+    ],
+)
+def test_a_name_that_no_node_knows_is_refused_with_the_nearest_that_is_known(ros, name, hint):
+    node = rclpy.create_node(
+        "mistaken", context=ros.context, parameter_overrides=[RosParameter(name, value=1)]
+    )
+    with pytest.raises(BadParameter, match=f"{name!r} is unknown.*{hint}"):
+        declare(node, TABLE)
+    node.destroy_node()
+
+
+@pytest.mark.ros
+def test_names_of_other_nodes_of_topics_qos_and_of_ros_are_left_alone(ros):
+    others = ("checkpoint", "horizon", "qos_overrides./pose.subscription.depth", "use_sim_time")
+    given = [RosParameter(name, value=name == "use_sim_time") for name in others]
+    node = rclpy.create_node("robot", context=ros.context, parameter_overrides=given)
+    declare(node, TABLE)
+    assert not node.has_parameter("checkpoint")
+    node.destroy_node()
+
+
+def test_the_names_of_all_nodes_are_known():
+    names = set()
+    for module in pkgutil.iter_modules(nodes.__path__):
+        table = getattr(
+            importlib.import_module(f"{nodes.__name__}.{module.name}"), "PARAMETERS", ()
+        )
+        names |= {row.name for row in table}
+    assert names == KNOWN, "nodes/known_parameters.py names all that a robot's file may set"

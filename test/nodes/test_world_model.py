@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+import os
 import subprocess
 from dataclasses import replace
 
@@ -411,7 +412,7 @@ def test_what_it_cannot_start_with_is_refused_in_one_line(start, checkpoint, tmp
         "command_type:=joints": ("command_type", "joints", "twist"),
     }
     if not torch.cuda.is_available():
-        cases["device:=cuda"] = ("CUDA",)
+        cases["device:=cuda"] = ("no device 'cuda'", "there are: cpu")
     processes = {
         parameter: start(
             "world_model", "-p", f"checkpoint:={checkpoint}", "-p", parameter,
@@ -421,7 +422,7 @@ def test_what_it_cannot_start_with_is_refused_in_one_line(start, checkpoint, tmp
     }  # fmt: skip
     for parameter, process in processes.items():
         _, errors = process.communicate(timeout=120)
-        assert process.returncode not in (0, None), parameter
+        assert process.returncode == os.EX_CONFIG, parameter
         assert "Traceback" not in errors, errors
         (line,) = [line for line in errors.splitlines() if line.startswith("world_model: ")]
         for word in cases[parameter]:

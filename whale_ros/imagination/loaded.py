@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
-
 from whale_ros.imagination.calibration import CALIBRATION
 from whale_ros.imagination.live import CarryOver, LiveModel
 from whale_ros.imagination.trust import Trust
 from whale_ros.world_model.checkpoint import SHIPPED, Card, load_checkpoint
+from whale_ros.world_model.device import find_device
 
 
 @dataclass
@@ -37,11 +36,10 @@ def load(
     has imagined once, since the first time takes longest. Without a valid calibration it works,
     so that it can say so; but nothing is trusted. Raises CheckpointError or ValueError.
     """
+    place = find_device(device)
     folder = Path(checkpoint or SHIPPED)
     model, card = load_checkpoint(folder)
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
     trust = Trust(card, Path(calibration or folder / CALIBRATION), task, adaptive, image_size)
-    live = LiveModel(model.to(device))
+    live = LiveModel(model.to(place))
     live.warm_up()
     return Loaded(live, card, trust)

@@ -42,7 +42,7 @@ from whale_ros.gate.core import Command, Gate, State, Status
 from whale_ros.gate.pose import Pose
 from whale_ros.msg import ApprovedChunk, Check, GateStatus, Uncertainty
 from whale_ros.nodes.lean_node import LeanNode
-from whale_ros.nodes.parameters import BadParameter, Parameter, declare
+from whale_ros.nodes.parameters import BadParameter, Parameter, declare, refuse
 from whale_ros.nodes.sequences import ACTION_SPACE_PARAMETERS, action_space, seconds
 from whale_ros.nodes.serialized_image import picture_of, stamp_of
 from whale_ros.nodes.topics import why_silent, wrong_type
@@ -572,7 +572,7 @@ def main() -> None:
     try:
         node = GateNode()
     except BadParameter as error:
-        sys.exit(f"gate: {error}")
+        refuse("gate", error)
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     gc.collect()

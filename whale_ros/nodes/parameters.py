@@ -10,9 +10,11 @@ values = declare(node, PARAMETERS)   # values["rate_hz"] follows changes at runt
 from __future__ import annotations
 
 import math
+import os
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import rclpy.parameter
 from rcl_interfaces.msg import (
@@ -22,6 +24,8 @@ from rcl_interfaces.msg import (
     SetParametersResult,
 )
 from rclpy.node import Node
+
+from whale_ros.nodes.known_parameters import why_unknown
 
 
 class BadParameter(ValueError):
@@ -93,8 +97,9 @@ def declare(
     """Declare every parameter of the table and return the values by name.
 
     The dictionary follows later changes. `why_refused` gets all values as they would be and says
-    what is wrong between them, or None. Raises BadParameter at the first wrong value; a `main`
-    turns it into one line: `except BadParameter as error: sys.exit(f"gate: {error}")`.
+    what is wrong between them, or None. Raises BadParameter at the first wrong value, and for a
+    name that was given and that no node knows; a `main` turns it into one line:
+    `except BadParameter as error: refuse("gate", error)`.
     """
     values: dict[str, Any] = {}
     for row in table:
@@ -103,6 +108,9 @@ def declare(
         declared = node.declare_parameter(row.name, row.default, loose)
         values[row.name] = row.check(_plain(declared.value))
         node.set_descriptor(row.name, _descriptor(row))
+    declared_names = node.list_parameters([], 0).names
+    if reason := why_unknown(node._parameter_overrides, declared_names):  # no public way to ask
+        raise BadParameter(reason)
     if why_refused and (reason := why_refused(values)):
         raise BadParameter(reason)
 
@@ -129,6 +137,12 @@ def declare(
     node.add_on_set_parameters_callback(check)
     node.add_post_set_parameters_callback(adopt)
     return values
+
+
+def refuse(node: str, why: object) -> NoReturn:
+    """End the process with one line, and a status that tells a supervisor not to try again."""
+    print(f"{node}: {why}", file=sys.stderr)
+    sys.exit(os.EX_CONFIG)
 
 
 def _descriptor(row: Parameter) -> ParameterDescriptor:

@@ -7,7 +7,6 @@ chunk, so that replacing one chunk by the next is seamless.
 from __future__ import annotations
 
 import math
-import sys
 import time
 import uuid
 from dataclasses import dataclass
@@ -35,7 +34,7 @@ from whale_ros.msg import (
     Uncertainty,
 )
 from whale_ros.nodes.lean_node import LeanNode
-from whale_ros.nodes.parameters import BadParameter, declare
+from whale_ros.nodes.parameters import BadParameter, declare, refuse
 from whale_ros.nodes.planner_parameters import PARAMETERS, whole_steps, why_contradictory
 from whale_ros.nodes.screening import Screening
 from whale_ros.nodes.sequences import (
@@ -538,7 +537,7 @@ def main() -> None:
     try:
         node = PlannerNode()
     except BadParameter as error:
-        sys.exit(f"planner: {error}")
+        refuse("planner", error)
     try:
         rclpy.spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):

@@ -30,7 +30,7 @@ from whale_ros.memory import keep_freed_memory
 from whale_ros.msg import GateStatus, PlanDecision, Uncertainty
 from whale_ros.nodes.commands import PoseDifferences, twist_array
 from whale_ros.nodes.lean_node import LeanLifecycleNode
-from whale_ros.nodes.parameters import BadParameter, Parameter, declare
+from whale_ros.nodes.parameters import BadParameter, Parameter, declare, refuse
 from whale_ros.nodes.predictor import Predictor
 from whale_ros.nodes.sequences import seconds
 from whale_ros.nodes.topics import why_silent
@@ -105,7 +105,7 @@ class WorldModelNode(LeanLifecycleNode):
         self._why_not_ready = "not configured"
         self._running = False
         self._watcher = threading.Thread()
-        self.problem = ""  # why it could not be configured
+        self.refusal = ""  # why it cannot be configured like this
 
         self._uncertainty = self.create_publisher(Uncertainty, "~/uncertainty", NEWEST)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 1)
@@ -129,10 +129,12 @@ class WorldModelNode(LeanLifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         try:
             self.load(self._values["checkpoint"], self._values["calibration"], False)
+        except (CheckpointError, ValueError) as error:
+            self.refusal = str(error)
+            self.get_logger().error(self.refusal)
+            return TransitionCallbackReturn.FAILURE
         except Exception as error:  # rclpy would swallow it
-            known = isinstance(error, (CheckpointError, ValueError))
-            self.problem = str(error) if known else f"{type(error).__name__}: {error}"
-            self.get_logger().error(self.problem)
+            self.get_logger().error(f"{type(error).__name__}: {error}")
             return TransitionCallbackReturn.FAILURE
         self._why_not_ready = "not active"
         return TransitionCallbackReturn.SUCCESS
@@ -397,9 +399,11 @@ def main() -> None:
     try:
         node = WorldModelNode()
     except BadParameter as error:
-        sys.exit(f"world_model: {error}")
+        refuse("world_model", error)
     if node.autostart and node.trigger_configure() != TransitionCallbackReturn.SUCCESS:
-        sys.exit(f"world_model: {node.problem}")
+        if node.refusal:
+            refuse("world_model", node.refusal)
+        sys.exit("world_model: could not be configured")
     if node.autostart and node.trigger_activate() != TransitionCallbackReturn.SUCCESS:
         sys.exit("world_model: could not be activated")
     predictor = Predictor(node)
