@@ -16,6 +16,7 @@ setup(
     entry_points={"console_scripts": ["whale = whale_ros.cli:main"]},
     python_requires=">=3.10,<3.13",
     install_requires=[
+        "mcap>=1.6,<2",  # 1.6 is the first that can flush
         "numpy>=1.26,<3",
         "opencv-python>=4.8,<6",
         "pyyaml>=6,<7",

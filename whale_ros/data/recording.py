@@ -11,6 +11,8 @@ A `.partial` folder is nobody's demonstration until a person keeps it. After a c
 metadata.yaml, its recording.json is that of the beginning (success null, nothing in statistics),
 and its .mcap ends without a summary, maybe in the middle of a chunk: every chunk before is whole.
 
+The last gripper command from before an episode, and what latched topics hold, begin each bag.
+
 log_time is when the recorder received a message, publish_time when it was sent, both [ns] of ROS
 time; what has a header is to be synchronised by its stamp. No ROS is needed to read or to write.
 """
@@ -19,6 +21,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -73,6 +77,49 @@ class Recording:
     versions: dict[str, str] = field(default_factory=dict)
 
 
+def needed_roles(action_source: str) -> tuple[str, ...]:
+    """Those of the robot's topics without which nothing is recorded."""
+    return ROLES if action_source == "commanded_twists" else ("camera", "pose", "gripper")
+
+
+def next_name(folder: Path) -> str:
+    """After all that are in the folder, kept or not."""
+    names = (re.fullmatch(r"episode_(\d+)(\.partial)?", path.name) for path in folder.glob("*"))
+    return f"episode_{max((int(name[1]) + 1 for name in names if name), default=0):06d}"
+
+
+def begin(folder: Path, recording: Recording) -> Path:
+    """Make the partial folder of a new episode, with its description. Raises OSError."""
+    partial = folder / (recording.episode + PARTIAL)
+    partial.mkdir(parents=True)
+    write_recording(partial, recording)
+    _sync(folder)
+    return partial
+
+
+def keep(partial: Path, recording: Recording) -> Path:
+    """Make a demonstration of it, atomically. Raises OSError; then it is as it was."""
+    kept = partial.with_suffix("")
+    if kept.exists():
+        raise FileExistsError(f"{kept} exists already")
+    write_recording(partial, recording)
+    partial.rename(kept)
+    _sync(kept.parent)
+    return kept
+
+
+def discard(partial: Path) -> None:
+    """Delete what was not kept. Raises OSError."""
+    if partial.suffix != PARTIAL:
+        raise ValueError(f"{partial} was kept; delete it by hand if you must")
+    shutil.rmtree(partial)
+
+
+def unfinished(folder: Path) -> list[str]:
+    """Names of partial folders, such as a crash leaves."""
+    return sorted(path.name for path in folder.glob(f"episode_*{PARTIAL}"))
+
+
 def write_recording(folder: Path, recording: Recording) -> None:
     """Atomically, and so that it is on the disk when this returns."""
     partial = folder / (RECORDING + PARTIAL)
@@ -82,6 +129,7 @@ def write_recording(folder: Path, recording: Recording) -> None:
         file.flush()
         os.fsync(file.fileno())
     partial.replace(folder / RECORDING)
+    _sync(folder)
 
 
 def read_recording(folder: Path) -> Recording:
@@ -98,3 +146,12 @@ def read_recording(folder: Path) -> Recording:
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"{path} does not describe a recording: {error}") from error
     return recording
+
+
+def _sync(folder: Path) -> None:
+    """Names of files are on the disk only when their folder is."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,9 +1,10 @@
-"""What the gate must know of a serialized sensor_msgs/Image, read without copying its pixels."""
+"""What gate and recorder must know of serialized messages, read without copying their pixels."""
 
 from __future__ import annotations
 
 import struct
 import zlib
+from typing import Any
 
 from whale_ros.gate.picture import Picture
 
@@ -34,6 +35,21 @@ def picture_of(serialized: bytes) -> Picture:
     return Picture(zlib.crc32(sample), height, width, encoding, step, size)
 
 
+def hash_of_picture(serialized: bytes) -> int:
+    """Of an Image or a CompressedImage but for its stamp; equal for a camera that is frozen."""
+    behind_stamp = memoryview(serialized)[12:]
+    return zlib.crc32(bytes(behind_stamp[:: 1 + len(behind_stamp) // HASHED_BYTES]))
+
+
+def position_of(serialized: bytes) -> tuple[float, float, float]:
+    """x, y, z of a geometry_msgs/PoseStamped [m]. Raises ValueError if the message is too short."""
+    reader = _Reader(serialized)
+    reader.take("iI")
+    reader.text()
+    x, y, z = reader.take("ddd")
+    return x, y, z
+
+
 class _Reader:
     """Fields of a CDR message, one after the other."""
 
@@ -42,7 +58,7 @@ class _Reader:
         self.at = 4  # behind the encapsulation, whose second byte's bit 0 is little endian
         self._order = "<" if serialized[1:2] and serialized[1] & 1 else ">"
 
-    def take(self, format: str) -> tuple[int, ...]:
+    def take(self, format: str) -> tuple[Any, ...]:
         """Numbers of one size, e.g. "II"."""
         each = struct.calcsize(f"={format[0]}")
         start = 4 + -(-(self.at - 4) // each) * each  # aligned to their size

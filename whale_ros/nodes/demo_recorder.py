@@ -1,0 +1,290 @@
+"""Node `demo_recorder`: demonstrations into bags, episode after episode, watched while made.
+
+Messages in, `whale_ros.data.recording_session` writes; what is on disk is told in
+`whale_ros.data.recording`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.clock import Clock, ClockType
+from rclpy.executors import ExternalShutdownException
+from rclpy.parameter import Parameter as RosParameter
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from std_srvs.srv import SetBool, Trigger
+
+from whale_ros.data.bag_writer import Topic
+from whale_ros.data.recording import ACTION_SOURCES, ROLES, Recording, needed_roles, unfinished
+from whale_ros.data.recording_checks import Limits, RecordingChecks
+from whale_ros.data.recording_session import RecordingSession, Refused, State
+from whale_ros.gate.check import Check as Checked
+from whale_ros.msg import Check, RecorderStatus
+from whale_ros.nodes.lean_node import LeanNode
+from whale_ros.nodes.parameters import BadParameter, Parameter, declare
+from whale_ros.nodes.recorded_topics import RecordedTopics
+from whale_ros.nodes.sequences import ACTION_SPACE_PARAMETERS, action_space
+from whale_ros.nodes.serialized_image import hash_of_picture, position_of, stamp_of
+
+
+def _fixed(name: str, default: Any, description: str, *range_: float, **more: Any) -> Parameter:
+    low_high = (range_[0], range_[1]) if range_ else None
+    return Parameter(name, default, description, range=low_high, read_only=True, **more)
+
+
+PARAMETERS = (
+    _fixed("folder", "demonstrations", "Where the episodes go."),
+    _fixed("robot", "", "Its name, for people."),
+    Parameter("task", "", "What is demonstrated, stored with each episode."),
+    Parameter("note", "", "Stored with the episode that is kept next, then emptied."),
+    _fixed("action_source", ACTION_SOURCES[0], "What the actions of the demonstrations will be "
+           "made from: commanded twists, or differences of measured poses.",
+           choices=ACTION_SOURCES),
+    # Topics; of the robot's, an empty name means that there is none
+    _fixed("camera_topic", "camera/image", "sensor_msgs/Image or CompressedImage."),
+    _fixed("pose_topic", "ee_pose", "geometry_msgs/PoseStamped of the end effector."),
+    _fixed("gripper_topic", "", "sensor_msgs/JointState, position[0] 0 open .. 1 closed."),
+    _fixed("command_topic", "arm/twist_command", "What the arm is told, see command_type."),
+    _fixed("command_type", "twist", "Commands are TwistStamped or PoseStamped.",
+           choices=("twist", "pose")),
+    _fixed("gripper_command_topic", "gripper/command", "std_msgs/Float64, 0 open .. 1 closed."),
+    _fixed("extra_topics", [""], "Recorded too when somebody publishes them, of any type."),
+    # Stored, so that bags say what their numbers mean
+    _fixed("base_frame", "base", "Frame of poses and commands."),
+    *ACTION_SPACE_PARAMETERS,
+    # Checks
+    _fixed("camera_period_s", 0.1, "Images come at least so often [s].", 0.005, 1.0),
+    _fixed("min_pose_rate_hz", 20.0, "Poses per second, at least.", 1.0, 1000.0),
+    _fixed("max_skew_s", 0.05, "From an image's stamp to that of the nearest pose [s].",
+           0.005, 0.5),
+    _fixed("disk_floor_gb", 2.0, "Recording ends when the disk has less left.", 0.001, 10000.0),
+)  # fmt: skip
+
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+LOOK_S = 0.5
+
+
+class DemoRecorder(LeanNode):
+    def __init__(self) -> None:
+        """Raises BadParameter."""
+        super().__init__("demo_recorder")
+        self._values = values = declare(self, PARAMETERS, why_refused=_why_contradictory)
+        self._checks = RecordingChecks(
+            Limits(
+                values["camera_period_s"],
+                values["min_pose_rate_hz"],
+                values["max_skew_s"],
+                values["disk_floor_gb"],
+            )
+        )
+        folder = Path(values["folder"]).expanduser().absolute()
+        try:
+            self._session = RecordingSession(folder, self._checks, values["disk_floor_gb"])
+        except OSError as error:
+            raise BadParameter(f"parameter 'folder': {error}") from error
+        names = {role: values[f"{role}_topic"] for role in ROLES if values[f"{role}_topic"]}
+        roles = {self.resolve_topic_name(name) for name in names.values()}
+        extra = {self.resolve_topic_name(name) for name in values["extra_topics"] if name}
+        names |= {name: name for name in sorted(extra - roles)}
+        self._topics = RecordedTopics(self, names, values["command_type"], self._on_message)
+
+        steady = Clock(clock_type=ClockType.STEADY_TIME)  # simulated time may stand still
+        self._statuses = self.create_publisher(RecorderStatus, "~/status", LATCHED)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self.create_service(Trigger, "~/start", self._answer(lambda _: self._start()))
+        self.create_service(Trigger, "~/stop", self._answer(lambda _: self._stop()))
+        self.create_service(SetBool, "~/keep", self._answer(lambda asked: self._keep(asked.data)))
+        self.create_service(Trigger, "~/discard", self._answer(lambda _: self._discard()))
+        self.create_timer(LOOK_S, self._look, clock=steady)
+        left = unfinished(folder)
+        earlier = f"; not finished, of an earlier run: {', '.join(left)}" if left else ""
+        self._seen: list[Checked] = []
+        self._tell(f"episodes go to {folder}{earlier}")
+
+    # What comes
+
+    def _on_message(self, key: str, topic: Topic, message: bytes, sent: int) -> None:
+        now_s = time.monotonic()
+        self._checks.feed(key, topic, now_s, self._watch(key, message), len(message))
+        self._session.write(topic, self.get_clock().now().nanoseconds, sent, message)
+
+    def _watch(self, key: str, message: bytes) -> float | None:
+        """The stamp of the header [s], if there is one."""
+        if key not in ROLES or key == "gripper_command":
+            return None
+        try:
+            stamp_s = stamp_of(message)
+            if key == "camera":
+                self._checks.feed_picture(stamp_s, hash_of_picture(message))
+            elif key == "pose":
+                self._checks.feed_pose(stamp_s, np.array(position_of(message)))
+        except ValueError as error:
+            self.get_logger().warning(f"{key}: {error}", throttle_duration_sec=2.0)
+            return None
+        return stamp_s
+
+    # What is asked
+
+    def _start(self) -> str:
+        self._topics.look()
+        if self._session.state == State.IDLE and (why := self._why_not_ready()):
+            raise Refused(why)
+        values, topics = self._values, self._topics.topics
+        recording = Recording(
+            episode="",
+            robot=values["robot"],
+            topics={key: topic.name for key, topic in topics.items() if key in ROLES},
+            extra_topics=[topic.name for key, topic in topics.items() if key not in ROLES],
+            action_source=values["action_source"],
+            action_space=action_space(values).to_dict(),
+            base_frame=values["base_frame"],
+            command_type=values["command_type"],
+            task=values["task"],
+            began=self.get_clock().now().nanoseconds * 1e-9,
+            versions=_versions(),
+        )
+        recording = self._session.start(time.monotonic(), recording)
+        now = self.get_clock().now().nanoseconds
+        for key, message, sent in self._topics.before():
+            self._session.write(topics[key], now, sent, message)
+        absent = [self._topics.why_missing(key) for key in self._topics.names]
+        without = "; ".join(why for why in absent if why)
+        return f"{recording.episode} begins" + (f"; without it: {without}" if without else "")
+
+    def _why_not_ready(self) -> str:
+        """What a recording needs and does not have, by name; empty if nothing."""
+        needed = needed_roles(self._values["action_source"])
+        missing = [self._topics.why_missing(key) for key in needed if key in self._topics.names]
+        silent = [
+            self._topics.why_silent(key)
+            for key in ("camera", "pose")
+            if self._checks.is_silent(key, time.monotonic())
+        ]
+        return "; ".join(why for why in missing if why) or "; ".join(silent)
+
+    def _stop(self) -> str:
+        self._session.stop(time.monotonic(), "operator")
+        assert self._session.recording
+        return f"{self._session.recording.episode} waits: keep it, or discard it"
+
+    def _keep(self, success: bool) -> str:
+        recording = self._session.keep(time.monotonic(), success, self._values["note"])
+        self.set_parameters([RosParameter("note", value="")])
+        text = f"{recording.episode} is kept, a {'success' if success else 'failure'}"
+        bad = "; ".join(check["message"] for check in recording.checks if not check["ok"])
+        return text + (f"; but {bad}" if bad else "")
+
+    def _discard(self) -> str:
+        return f"{self._session.discard(time.monotonic())} is discarded"
+
+    def _answer(self, act: Callable[[Any], str]) -> Callable:
+        def answer(request: Any, response: Any) -> Any:
+            try:
+                response.message, response.success = act(request), True
+            except (Refused, OSError) as error:
+                response.message, response.success = str(error), False
+            self._tell(response.message)
+            return response
+
+        return answer
+
+    # What is told
+
+    def _look(self) -> None:
+        self._topics.look()
+        self._seen, ended = self._session.look(time.monotonic())
+        if ended:
+            self._tell(ended)
+        else:
+            self._publish()
+
+    def _tell(self, message: str) -> None:
+        self._message = message
+        self.get_logger().info(message)
+        self._publish()
+
+    def _publish(self) -> None:
+        session = self._session
+        status = RecorderStatus(
+            state=session.state.value,
+            episode=session.recording.episode if session.recording else "",
+            message=self._message,
+            duration_s=session.duration_s if session.recording else 0.0,
+            messages=sum(topic.messages for topic in self._checks.topics.values()),
+            kept=session.kept,
+            checks=[
+                Check(name=check.name, ok=check.ok, value=float(check.value),
+                      threshold=float(check.threshold), message=check.message)
+                for check in self._seen
+            ],
+        )  # fmt: skip
+        status.header.stamp = self.get_clock().now().to_msg()
+        self._statuses.publish(status)
+        array = DiagnosticArray()
+        array.header.stamp = status.header.stamp
+        name = self.get_fully_qualified_name().lstrip("/")
+        array.status = [
+            DiagnosticStatus(
+                name=f"{name}: {check.name}",
+                level=DiagnosticStatus.OK if check.ok else DiagnosticStatus.ERROR,
+                message=check.message,
+                values=[
+                    KeyValue(key="value", value=f"{check.value:g}"),
+                    KeyValue(key="threshold", value=f"{check.threshold:g}"),
+                ],
+            )
+            for check in self._seen
+        ]
+        self._diagnostics.publish(array)
+
+    def close(self) -> None:
+        """What is being recorded stays, whole, for a person to look at."""
+        if self._session.state == State.RECORDING:
+            self._session.stop(time.monotonic(), "end of the recorder")
+        self.destroy_node()
+
+
+def _versions() -> dict[str, str]:
+    versions = {"ros": os.environ.get("ROS_DISTRO", "")}
+    for package in ("whale_ros", "mcap"):
+        with contextlib.suppress(PackageNotFoundError):
+            versions[package] = version(package)
+    return versions
+
+
+def _why_contradictory(values: dict[str, Any]) -> str | None:
+    if values["command_type"] == "pose" and values["action_source"] == "commanded_twists":
+        return (
+            "command_type is 'pose', so there are no commanded twists: "
+            "set action_source to pose_differences"
+        )
+    if not (values["camera_topic"] and values["pose_topic"]):
+        return "camera_topic and pose_topic must be named"
+    if values["action_source"] == "commanded_twists" and not values["command_topic"]:
+        return "action_source is commanded_twists, so command_topic must be named"
+    return None
+
+
+def main() -> None:
+    rclpy.init()
+    try:
+        node = DemoRecorder()
+    except BadParameter as error:
+        sys.exit(f"demo_recorder: {error}")
+    try:
+        rclpy.spin(node)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        node.close()
+        rclpy.try_shutdown()

@@ -1,0 +1,150 @@
+"""Subscriptions to what is recorded: raw, so that nothing is decoded only to be written again."""
+
+from __future__ import annotations
+
+import functools
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import yaml
+from geometry_msgs.msg import PoseStamped, TwistStamped
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.topic_endpoint_info import TopicEndpointInfo
+from sensor_msgs.msg import CompressedImage, Image, JointState
+from std_msgs.msg import Float64
+
+from whale_ros.data.bag_writer import Topic
+from whale_ros.nodes.message_definitions import UnknownType, definition, message_class
+from whale_ros.nodes.topics import type_name, why_silent, wrong_type
+
+KINDS: dict[str, tuple[type, ...]] = {
+    "camera": (Image, CompressedImage),
+    "pose": (PoseStamped,),
+    "gripper": (JointState,),
+    "twist": (TwistStamped,),
+    "pose command": (PoseStamped,),
+    "gripper_command": (Float64,),
+}
+LATCHED = 20  # messages of a topic that are there before an episode begins, as of /tf_static
+
+OnMessage = Callable[[str, Topic, bytes, int], None]  # key, topic, message, when sent [ns]
+
+
+class RecordedTopics:
+    """Subscribes to each topic as soon as somebody publishes it.
+
+    names: by key, which is the role or, for a topic without one, its name.
+    """
+
+    def __init__(
+        self, node: Node, names: dict[str, str], command_type: str, on_message: OnMessage
+    ) -> None:
+        self._node, self._on_message = node, on_message
+        self.names = {key: node.resolve_topic_name(name) for key, name in names.items()}
+        self._kinds = {**KINDS, "command": KINDS["twist"]}
+        if command_type == "pose":
+            self._kinds["command"] = KINDS["pose command"]
+        self.topics: dict[str, Topic] = {}  # by key, of those that are subscribed
+        self._last: dict[str, deque[tuple[bytes, int]]] = {}
+        self.refused: dict[str, str] = {}  # by key, in words, of those that cannot be
+
+    def look(self) -> None:
+        """Subscribe to what has come up since."""
+        for key, name in self.names.items():
+            publishers = self._node.get_publishers_info_by_topic(name)
+            if key not in self.topics and publishers:
+                try:
+                    self._subscribe(key, name, publishers)
+                    self.refused.pop(key, None)
+                except UnknownType as error:
+                    self.refused[key] = f"{name}: {error}"
+
+    def why_missing(self, key: str) -> str:
+        """Why a topic cannot be recorded; empty if it has a publisher of the right type."""
+        if key in self.refused:
+            return self.refused[key]
+        name = self.names[key]
+        if not self._node.count_publishers(name):
+            if key not in self._kinds:
+                return f"nobody publishes {name}"
+            return f"nobody publishes {name} ({type_name(self._kinds[key][0])}, the {key})"
+        return "" if key not in self._kinds else wrong_type(self._node, name, self._kind(key))
+
+    def why_silent(self, key: str) -> str:
+        """Why nothing comes from the topic of a role."""
+        return why_silent(self._node, self.names[key], self._kind(key))
+
+    def before(self) -> list[tuple[str, bytes, int]]:
+        """Key, message and when it was sent, of what holds already when an episode begins.
+
+        That is the last gripper command, and what latched topics keep for those who come late.
+        """
+        return [(key, *message) for key, messages in self._last.items() for message in messages]
+
+    def _kind(self, key: str) -> type:
+        """The class of a role that is published, else the usual one."""
+        publishers = self._node.get_publishers_info_by_topic(self.names[key])
+        types = {info.topic_type for info in publishers}
+        fitting = [kind for kind in self._kinds[key] if type_name(kind) in types]
+        return (fitting or list(self._kinds[key]))[0]
+
+    def _subscribe(self, key: str, name: str, publishers: list[TopicEndpointInfo]) -> None:
+        if key in self._kinds:
+            kind = self._kind(key)
+            if wrong_type(self._node, name, kind):
+                return
+        else:
+            kind = message_class(publishers[0].topic_type)
+        publishers = [info for info in publishers if info.topic_type == type_name(kind)]
+        offered = [info.qos_profile for info in publishers]
+        type_hash = str(getattr(publishers[0], "topic_type_hash", ""))  # Humble has none
+        topic = Topic(
+            name, type_name(kind), definition(type_name(kind)), _in_yaml(offered), type_hash
+        )
+        latched = all(qos.durability == DurabilityPolicy.TRANSIENT_LOCAL for qos in offered)
+        if latched or key == "gripper_command":
+            self._last[key] = deque(maxlen=LATCHED if latched else 1)
+        # As `ros2 bag record`: what all of them offer. Best effort as soon as one offers no more.
+        reliable = all(qos.reliability == ReliabilityPolicy.RELIABLE for qos in offered)
+        qos = QoSProfile(
+            depth=20 if key == "camera" else 200,
+            reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
+            durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
+        )
+        receive = functools.partial(self._receive, key, topic)
+        self._node.create_subscription(kind, name, receive, qos, raw=True)
+        self.topics[key] = topic
+
+    def _receive(self, key: str, topic: Topic, message: bytes, info: dict[str, Any]) -> None:
+        sent = info["source_timestamp"]
+        if key in self._last:
+            self._last[key].append((message, sent))
+        self._on_message(key, topic, message, sent)
+
+
+def _in_yaml(offered: list[QoSProfile]) -> str:
+    """As rosbag2 writes it in bags of version 8."""
+
+    def span(duration: Any) -> dict[str, int]:
+        seconds, nanoseconds = divmod(duration.nanoseconds, 10**9)
+        return {"sec": seconds, "nsec": nanoseconds}
+
+    return yaml.safe_dump(
+        [
+            {
+                "history": int(qos.history),
+                "depth": qos.depth,
+                "reliability": int(qos.reliability),
+                "durability": int(qos.durability),
+                "deadline": span(qos.deadline),
+                "lifespan": span(qos.lifespan),
+                "liveliness": int(qos.liveliness),
+                "liveliness_lease_duration": span(qos.liveliness_lease_duration),
+                "avoid_ros_namespace_conventions": qos.avoid_ros_namespace_conventions,
+            }
+            for qos in offered
+        ],
+        sort_keys=False,
+    )
