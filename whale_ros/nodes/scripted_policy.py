@@ -6,7 +6,6 @@ planner comes to use them.
 
 from __future__ import annotations
 
-import sys
 
 import numpy as np
 import rclpy
@@ -14,7 +13,7 @@ from rclpy.executors import ExternalShutdownException
 
 from whale_ros.msg import ApprovedChunk, CandidateSet, GateStatus, SimState
 from whale_ros.nodes.lean_node import LeanNode
-from whale_ros.nodes.parameters import BadParameter, Parameter, declare
+from whale_ros.nodes.parameters import BadParameter, Parameter, declare, refuse
 from whale_ros.nodes.sequences import (
     ACTION_SPACE_PARAMETERS,
     BadSequence,
@@ -128,7 +127,7 @@ def main() -> None:
     try:
         node = ScriptedPolicyNode()
     except BadParameter as error:
-        sys.exit(f"scripted_policy: {error}")
+        refuse("scripted_policy", error)
     try:
         rclpy.spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):

@@ -26,7 +26,7 @@ from whale_ros.actions.space import ActionSpace
 from whale_ros.msg import SimState
 from whale_ros.nodes.images import from_array
 from whale_ros.nodes.lean_node import LeanNode
-from whale_ros.nodes.parameters import BadParameter, Parameter, declare
+from whale_ros.nodes.parameters import BadParameter, Parameter, declare, refuse
 from whale_ros.sim.arm import STEP_S, TASKS, SimArm
 from whale_ros.sim.faults import CameraFaults
 from whale_ros.sim.goal import photograph_goal
@@ -293,7 +293,7 @@ def main() -> None:
     try:
         node = SimRobot()
     except BadParameter as error:
-        sys.exit(f"sim_robot: {error}")
+        refuse("sim_robot", error)
     try:
         rclpy.spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):
