@@ -6,7 +6,6 @@ planner comes to use them.
 
 from __future__ import annotations
 
-
 import numpy as np
 import rclpy
 from rclpy.executors import ExternalShutdownException
