@@ -12,7 +12,7 @@ setup(
     description="Learned policies, made safe to try on a real robot arm",
     license="Apache-2.0",
     packages=find_packages(include=["whale_ros", "whale_ros.*"]),
-    package_data={"whale_ros": ["world_model/checkpoints/*/*"]},
+    package_data={"whale_ros": ["world_model/checkpoints/*/*", "sim/bench/*.xml"]},
     entry_points={"console_scripts": ["whale = whale_ros.cli:main"]},
     python_requires=">=3.10,<3.13",
     install_requires=[

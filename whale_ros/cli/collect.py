@@ -11,6 +11,9 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("collect", help="record episodes from the simulated arm")
     parser.add_argument("data", type=Path, help="folder for the episodes")
     parser.add_argument(
+        "--robot", choices=("sawyer", "bench"), default="sawyer", help="the arm and its scene"
+    )
+    parser.add_argument(
         "--for",
         dest="purpose",
         choices=("training", "calibration", "study"),
@@ -45,5 +48,6 @@ def run(options: argparse.Namespace) -> None:
         options.workers,
         ActionSpace(),
         options.purpose,
+        options.robot,
     )
     print(f"episodes and their manifest are in {options.data}")

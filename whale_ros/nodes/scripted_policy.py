@@ -22,7 +22,7 @@ from whale_ros.nodes.sequences import (
     to_message,
 )
 from whale_ros.planning.commitment import RunningChunk
-from whale_ros.sim.behaviors import BEHAVIORS, Behavior, ScriptedPolicy
+from whale_ros.sim.behaviors import BEHAVIORS, Behavior, Policy, policy_for
 
 PARAMETERS = (
     Parameter("rate_hz", 5.0, "Proposals per second.", range=(0.5, 10.0), read_only=True),
@@ -76,7 +76,7 @@ class ScriptedPolicyNode(LeanNode):
         if state is None:
             return
         try:
-            policy = ScriptedPolicy(state.task, self._space)
+            policy = policy_for(state.task, self._space)
         except ValueError as error:
             self.get_logger().error(str(error), throttle_duration_sec=5.0)
             return
@@ -91,7 +91,7 @@ class ScriptedPolicyNode(LeanNode):
         self._publisher.publish(message)
 
     def _plan(
-        self, policy: ScriptedPolicy, observation: np.ndarray, now_s: float
+        self, policy: Policy, observation: np.ndarray, now_s: float
     ) -> tuple[float, np.ndarray]:
         """When the sequence begins, and its actions (n, 7)."""
         horizon, step_s = self._values["horizon"], self._space.step_s
@@ -106,7 +106,7 @@ class ScriptedPolicyNode(LeanNode):
             observation = policy.foresee(observation, action, step_s)
         return start_s, np.concatenate([rest, self._act(policy, observation, horizon)])
 
-    def _act(self, policy: ScriptedPolicy, observation: np.ndarray, horizon: int) -> np.ndarray:
+    def _act(self, policy: Policy, observation: np.ndarray, horizon: int) -> np.ndarray:
         """The next actions (horizon, 7), by the same look-ahead whatever the behaviour."""
         name, state = self._values["behavior"], self._state
         if name == "expert" or state is None:

@@ -27,14 +27,21 @@ from whale_ros.msg import SimState
 from whale_ros.nodes.images import from_array
 from whale_ros.nodes.lean_node import LeanNode
 from whale_ros.nodes.parameters import BadParameter, Parameter, declare, refuse
-from whale_ros.sim.arm import STEP_S, TASKS, SimArm
+from whale_ros.sim.arm import STEP_S, TASKS
 from whale_ros.sim.faults import CameraFaults
 from whale_ros.sim.goal import photograph_goal
 from whale_ros.sim.realtime import RealTimeArm
+from whale_ros.sim.robots import ROBOTS
 from whale_ros.srv import Degrade, ResetTask
 
 PARAMETERS = (
-    Parameter("task", TASKS[0], "Task at the start.", choices=TASKS),
+    Parameter("embodiment", "sawyer", "Arm and scene.", choices=tuple(ROBOTS), read_only=True),
+    Parameter(
+        "task",
+        TASKS[0],
+        "Task at the start.",
+        choices=tuple(task for robot in ROBOTS.values() for task in robot.tasks),
+    ),
     Parameter("seed", 0, "Places objects and goal at the start.", range=(0, 2**31 - 1)),
     Parameter("camera_rate_hz", 10.0, "Pictures per second.", range=(1.0, 20.0), read_only=True),
     Parameter("pose_rate_hz", 40.0, "Poses per second.", range=(5.0, 80.0), read_only=True),
@@ -67,6 +74,16 @@ PARAMETERS = (
     ),
 )
 
+
+def why_refused(values: dict) -> str | None:
+    """Say what is wrong between the parameters, or None."""
+    embodiment, task = values["embodiment"], values["task"]
+    known = ROBOTS[embodiment].tasks
+    if task not in known:
+        return f"task {task!r} is not of embodiment {embodiment!r}; known: {', '.join(known)}"
+    return None
+
+
 BEST_EFFORT = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
@@ -75,11 +92,12 @@ class SimRobot(LeanNode):
     def __init__(self) -> None:
         """Raises BadParameter."""
         super().__init__("sim_robot")
-        self._values = values = declare(self, PARAMETERS)
+        self._values = values = declare(self, PARAMETERS, why_refused)
         self._camera_every = round(1 / (values["camera_rate_hz"] * STEP_S))
         self._pose_every = round(1 / (values["pose_rate_hz"] * STEP_S))
-        self._robot = RealTimeArm(SimArm(), values["command_timeout_s"])
-        self._goal_arm = SimArm()  # used by the executor's thread only, like its OpenGL context
+        robot = ROBOTS[values["embodiment"]]
+        self._robot = RealTimeArm(robot.arm(), values["command_timeout_s"])
+        self._goal_arm = robot.arm()  # used by the executor's thread only, like its OpenGL context
         self._faults = CameraFaults()
         self._frames: queue.Queue = queue.Queue(maxsize=1)
         self._episode = 0
@@ -133,7 +151,7 @@ class SimRobot(LeanNode):
             pose, gripper = self._pose(stamp), self._gripper(stamp)
             if picture_due:
                 state = self._state(stamp)
-                frame = (arm.camera, copy.copy(arm.env.data), stamp)
+                frame = (arm.camera, copy.copy(arm.data), stamp)
         if count % self._pose_every == 0:
             self._poses.publish(pose)
             self._grippers.publish(gripper)

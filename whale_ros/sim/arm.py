@@ -18,18 +18,16 @@ import mujoco
 import numpy as np
 from transforms3d.quaternions import qinverse, qmult
 
-from whale_ros.actions.composition import to_quaternion, to_rotation_vector
 from whale_ros.sim.camera import Camera
 from whale_ros.sim.contact import ContactForces
+from whale_ros.sim.driving import STEP_S, moved, turned
 from whale_ros.sim.intruder import Intruder, load_environment, spots_on_the_way
 
 TASKS = ("reach-v3", "push-v3", "drawer-open-v3")
 HELD_OUT_TASKS = ("button-press-topdown-v3", "window-open-v3")  # no model is trained on them
-STEP_S = 0.0125  # one simulator step: 5 MuJoCo steps of 2.5 ms
 WORKSPACE_LOW = np.array([-0.30, 0.40, 0.05])
 WORKSPACE_HIGH = np.array([0.30, 0.90, 0.40])
 MAX_TILT_RAD = np.deg2rad(45)
-MAX_LEAD_M = 0.03  # how far the mocap body may run ahead of a hand that is blocked
 AT_OBJECT_M = 0.1  # a hand so near to the task's object is about to take it to the goal
 POSTURE_STIFFNESS = 2.0  # [N m / rad]
 POSTURE_DAMPING = 2.0  # [N m s / rad]
@@ -111,12 +109,9 @@ class SimArm:
         gripper: commanded closing, 0 open .. 1 closed.
         """
         env, data = self.env, self.env.data
-        ahead = self._target + twist[:3] * STEP_S - self.hand_position
-        distance = np.linalg.norm(ahead)
-        if distance > MAX_LEAD_M:
-            ahead *= MAX_LEAD_M / distance
-        self._target = np.clip(self.hand_position + ahead, WORKSPACE_LOW, WORKSPACE_HIGH)
-        self._target_quat = _turned(self._target_quat, twist[3:] * STEP_S)
+        low, high = WORKSPACE_LOW, WORKSPACE_HIGH
+        self._target = moved(self._target, self.hand_position, twist[:3], low, high)
+        self._target_quat = turned(self._target_quat, twist[3:] * STEP_S, HOME_QUAT, MAX_TILT_RAD)
         self.gripper_command = float(gripper)
         effort = 2 * self.gripper_command - 1
         data.mocap_pos[0] = self._target
@@ -162,6 +157,11 @@ class SimArm:
         self.env._prev_obs = snapshot.previous_observation.copy()
         for name, value in snapshot.fields.items():
             setattr(self, name, copy.copy(value))
+
+    @property
+    def data(self) -> mujoco.MjData:
+        """MuJoCo's state, which the camera renders."""
+        return self.env.data
 
     @property
     def hand_position(self) -> np.ndarray:
@@ -225,13 +225,3 @@ class _Posture:
         for joint, damping in zip(self._joints, self._damping, strict=True):
             joint.stiffness[:] = 0.0
             joint.damping[:] = damping
-
-
-def _turned(quaternion: np.ndarray, rotation: np.ndarray) -> np.ndarray:
-    """Turn by a rotation vector in the base frame, staying within MAX_TILT_RAD of home."""
-    turned = qmult(to_quaternion(rotation), quaternion)
-    from_home = to_rotation_vector(qmult(turned, qinverse(HOME_QUAT)))
-    angle = np.linalg.norm(from_home)
-    if angle > MAX_TILT_RAD:
-        turned = qmult(to_quaternion(from_home * MAX_TILT_RAD / angle), HOME_QUAT)
-    return turned

@@ -13,9 +13,12 @@ import numpy as np
 
 from whale_ros.actions.space import DIM, GRIPPER, POSITION, ROTATION, ActionSpace
 from whale_ros.sim.arm import STEP_S, WORKSPACE_HIGH, WORKSPACE_LOW
+from whale_ros.sim.bench.policy import SlideBlockPolicy
+from whale_ros.sim.bench.slide_block import TASK as SLIDE_BLOCK
 
 BEHAVIORS = ("expert", "noisy", "random", "slow", "hesitating")
 HELD_OUT_BEHAVIORS = ("swaying", "backtracking")  # no model is trained on them
+DEMONSTRATING = "demonstrating"  # as a person with a joystick would
 
 _POLICIES = {
     "reach-v3": scripted.SawyerReachV3Policy,
@@ -30,8 +33,15 @@ _HELD_AT_CLOSING = {"push-v3": 0.7, "drawer-open-v3": 0.0}  # a handle is hooked
 _GRIPPER_SPEED = 2.0  # opening per second, of 0 .. 1
 
 
+def policy_for(task: str, space: ActionSpace) -> Policy:
+    """The scripted policy for a task of any robot. Raises ValueError for a task without one."""
+    return SlideBlockPolicy(space) if task == SLIDE_BLOCK else ScriptedPolicy(task, space)
+
+
 class ScriptedPolicy:
     """Meta-World's scripted policy for a task, as open-loop action sequences."""
+
+    workspace = WORKSPACE_LOW, WORKSPACE_HIGH
 
     def __init__(self, task: str, space: ActionSpace) -> None:
         """Raises ValueError for a task without a scripted policy."""
@@ -86,17 +96,20 @@ class ScriptedPolicy:
         observation[18:36] = observation[:18]
 
 
+Policy = ScriptedPolicy | SlideBlockPolicy  # they have the same interface
+
+
 class Behavior:
     """One way of acting through one episode."""
 
     def __init__(self, name: str, task: str, space: ActionSpace, seed: int) -> None:
         """Raises ValueError for an unknown behaviour or task."""
-        known = BEHAVIORS + HELD_OUT_BEHAVIORS
+        known = (*BEHAVIORS, *HELD_OUT_BEHAVIORS, DEMONSTRATING)
         if name not in known:
             raise ValueError(f"unknown behaviour {name!r}; known: {', '.join(known)}")
         self._name = name
         self._space = space
-        self._policy = ScriptedPolicy(task, space)
+        self._policy = policy_for(task, space)
         self._rng = np.random.default_rng([seed, known.index(name)])
         self._noise = np.zeros(6)
         self._scale = self._rng.uniform(0.3, 1.0)
@@ -123,6 +136,8 @@ class Behavior:
             action[POSITION] += self._swing()
         elif self._name == "backtracking":
             action = self._undo_or(action)
+        elif self._name == DEMONSTRATING:
+            action = self._demonstrate(action)
         return self._space.clip(action)
 
     def _disturb(self, action: np.ndarray) -> np.ndarray:
@@ -155,6 +170,16 @@ class Behavior:
         self._taken.append(action.copy())
         return action
 
+    def _demonstrate(self, action: np.ndarray) -> np.ndarray:
+        """At a pace of one's own, not quite straight, at first with a bend; some hesitation."""
+        if self._pausing(0.05):
+            action[POSITION] = action[ROTATION] = 0.0
+            return action
+        action[POSITION] *= 0.5 + 0.5 * self._scale
+        bend = 0.5 ** (self._steps / 4) * self._sway / np.linalg.norm(self._sway)
+        action[POSITION] += 0.5 * self._space.max_translation_m * bend + 0.2 * self._swing()
+        return action
+
     def _wander(self, observation: np.ndarray) -> np.ndarray:
         """Go to random points of the workspace, often near the object, turning on the way."""
         if self._rng.random() < 0.15:
@@ -172,10 +197,10 @@ class Behavior:
         return self._disturb(action)
 
     def _draw_waypoint(self) -> np.ndarray:
-        return self._rng.uniform(WORKSPACE_LOW, WORKSPACE_HIGH)
+        return self._rng.uniform(*self._policy.workspace)
 
-    def _pausing(self) -> bool:
-        if self._pause == 0 and self._rng.random() < 0.15:
+    def _pausing(self, share: float = 0.15) -> bool:
+        if self._pause == 0 and self._rng.random() < share:
             self._pause = int(self._rng.integers(2, 7))
         self._pause = max(0, self._pause - 1)
         return self._pause > 0

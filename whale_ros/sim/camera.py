@@ -8,14 +8,26 @@ import mujoco
 import numpy as np
 
 SIZE = 128  # pixels, square
-LOOK_AT = (0.0, 0.68, 0.12)  # base frame [m]
-DISTANCE_M = 0.95
-AZIMUTH_DEG = 140.0
-ELEVATION_DEG = -32.0
-DESCRIPTION = (
-    f"simulated, {SIZE} x {SIZE} pixels, {DISTANCE_M:g} m from {LOOK_AT} in the base frame, "
-    f"azimuth {AZIMUTH_DEG:g} deg, elevation {ELEVATION_DEG:g} deg"
-)
+
+
+@dataclass(frozen=True)
+class View:
+    """Where a camera is, and where it looks to."""
+
+    look_at: tuple[float, float, float]  # base frame [m]
+    distance_m: float
+    azimuth_deg: float
+    elevation_deg: float
+
+    def __str__(self) -> str:
+        return (
+            f"simulated, {SIZE} x {SIZE} pixels, {self.distance_m:g} m from {self.look_at} in the "
+            f"base frame, azimuth {self.azimuth_deg:g} deg, elevation {self.elevation_deg:g} deg"
+        )
+
+
+VIEW = View(look_at=(0.0, 0.68, 0.12), distance_m=0.95, azimuth_deg=140.0, elevation_deg=-32.0)
+DESCRIPTION = str(VIEW)
 
 
 @dataclass
@@ -30,12 +42,12 @@ class Degradation:
 class Camera:
     """Renders one MuJoCo model off-screen. Use each instance in one thread only."""
 
-    def __init__(self, model: mujoco.MjModel) -> None:
+    def __init__(self, model: mujoco.MjModel, view: View = VIEW) -> None:
         # Shadows, reflections and multisampling cost most of the time in a software renderer.
         model.light_castshadow[:] = 0
         model.mat_reflectance[:] = 0
         model.vis.quality.offsamples = 0
-        self._model = model
+        self._model, self._view = model, view
         self._renderer: mujoco.Renderer | None = None
         self._ambient = model.vis.headlight.ambient.copy()
         self._diffuse = model.vis.headlight.diffuse.copy()
@@ -52,7 +64,7 @@ class Camera:
         self._model.vis.headlight.ambient[:] = self._ambient * light
         self._model.vis.headlight.diffuse[:] = self._diffuse * light
         self._model.light_diffuse[:] = self._lights * light
-        self._renderer.update_scene(data, camera=_view(self.degradation.shift_m))
+        self._renderer.update_scene(data, camera=_camera(self._view, self.degradation.shift_m))
         return self._renderer.render()
 
     def close(self) -> None:
@@ -61,10 +73,11 @@ class Camera:
             self._renderer = None
 
 
-def _view(shift_m: float) -> mujoco.MjvCamera:
-    view = mujoco.MjvCamera()
-    azimuth = np.deg2rad(AZIMUTH_DEG)
+def _camera(view: View, shift_m: float) -> mujoco.MjvCamera:
+    camera = mujoco.MjvCamera()
+    azimuth = np.deg2rad(view.azimuth_deg)
     sideways = np.array([-np.sin(azimuth), np.cos(azimuth), 0.0])
-    view.lookat[:] = np.array(LOOK_AT) + shift_m * sideways
-    view.distance, view.azimuth, view.elevation = DISTANCE_M, AZIMUTH_DEG, ELEVATION_DEG
-    return view
+    camera.lookat[:] = np.array(view.look_at) + shift_m * sideways
+    camera.distance = view.distance_m
+    camera.azimuth, camera.elevation = view.azimuth_deg, view.elevation_deg
+    return camera

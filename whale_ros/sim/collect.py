@@ -20,10 +20,12 @@ from whale_ros.data.episodes import (
     write_manifest,
 )
 from whale_ros.data.frames import fit
-from whale_ros.sim.arm import HELD_OUT_TASKS, STEP_S, TASKS, SimArm
-from whale_ros.sim.behaviors import BEHAVIORS, HELD_OUT_BEHAVIORS, Behavior
+from whale_ros.sim.arm import HELD_OUT_TASKS, STEP_S, TASKS
+from whale_ros.sim.behaviors import BEHAVIORS, DEMONSTRATING, HELD_OUT_BEHAVIORS, Behavior
+from whale_ros.sim.bench.arm import TASKS as BENCH_TASKS
 from whale_ros.sim.camera import Degradation
 from whale_ros.sim.intruder import spots_near
+from whale_ros.sim.robots import ROBOTS, Arm
 
 
 @dataclass(frozen=True)
@@ -39,15 +41,14 @@ class Split:
     action_scale: float = 1.0  # of translations and rotations; beyond 1 they leave the limits
 
 
-def _study() -> dict[str, Split]:
+def _study(nominal: Split, held_out_tasks: tuple[str, ...] = ()) -> dict[str, Split]:
     """Nominal scenes, and one thing different at a time; names are condition and severity."""
-    nominal = Split(TASKS, BEHAVIORS, 600_000)
     others = {
         **{f"shift_{m:g}": replace(nominal, shift_m=m) for m in (0.03, 0.06, 0.12, 0.25)},
         **{f"light_{factor:g}": replace(nominal, light=factor) for factor in (0.5, 0.75, 1.5, 2)},
         **{f"intruder_{m:g}": replace(nominal, intruder_m=m) for m in (0.04, 0.07, 0.1)},
         **{f"fast_{factor:g}": replace(nominal, action_scale=factor) for factor in (1.5, 2, 3)},
-        "other tasks": replace(nominal, tasks=HELD_OUT_TASKS),
+        **({"other tasks": replace(nominal, tasks=held_out_tasks)} if held_out_tasks else {}),
         "other behaviors": replace(nominal, behaviors=HELD_OUT_BEHAVIORS),
     }
     splits = {"nominal": nominal}
@@ -56,7 +57,7 @@ def _study() -> dict[str, Split]:
     return splits
 
 
-# What a dataset is for, and its splits. No two have a seed in common.
+# What a dataset of the Sawyer is for, and its splits. No two have a seed in common.
 SPLITS = {
     "training": {
         "train": Split(TASKS, BEHAVIORS, 0),
@@ -68,7 +69,22 @@ SPLITS = {
         "calibration": Split(TASKS, BEHAVIORS, 400_000),
         "test": Split(TASKS, BEHAVIORS, 500_000),
     },
-    "study": _study(),
+    "study": _study(Split(TASKS, BEHAVIORS, 600_000), HELD_OUT_TASKS),
+}
+
+_BENCH_BEHAVIORS = (DEMONSTRATING, *BEHAVIORS)
+
+# The same of the bench. Seeds below 100,000 are left to demonstrations that are recorded by ROS.
+BENCH_SPLITS = {
+    "training": {
+        "train": Split(BENCH_TASKS, _BENCH_BEHAVIORS, 100_000),
+        "validation": Split(BENCH_TASKS, _BENCH_BEHAVIORS, 200_000),
+    },
+    "calibration": {
+        "calibration": Split(BENCH_TASKS, _BENCH_BEHAVIORS, 400_000),
+        "test": Split(BENCH_TASKS, _BENCH_BEHAVIORS, 500_000),
+    },
+    "study": _study(Split(BENCH_TASKS, _BENCH_BEHAVIORS, 600_000)),
 }
 
 
@@ -81,15 +97,17 @@ def collect(
     workers: int,
     space: ActionSpace,
     purpose: str = "training",
+    robot: str = "sawyer",
 ) -> None:
     """Record episodes round robin over tasks and behaviours; skips those already there.
 
-    `episodes` of the first of SPLITS[purpose], and `held_out_episodes` of every other.
+    `episodes` of the first of the robot's splits for the purpose, see SPLITS and BENCH_SPLITS, and
+    `held_out_episodes` of every other.
     Raises ValueError if the simulated arm cannot be told actions of that type, or if those that
     are there have other steps or another resolution.
     """
     space.must_be_executable()
-    splits = SPLITS[purpose]
+    splits = {"sawyer": SPLITS, "bench": BENCH_SPLITS}[robot][purpose]
     infos = [
         info
         for i, (name, split) in enumerate(splits.items())
@@ -98,7 +116,7 @@ def collect(
     missing = [info for info in infos if not (folder / info.file).exists()]
     if there := [info for info in infos if info not in missing]:
         _must_be_alike(folder / there[0].file, steps, resolution)
-    jobs = [(folder, info, splits[info.split], steps, resolution, space) for info in missing]
+    jobs = [(robot, folder, info, splits[info.split], steps, resolution, space) for info in missing]
     # "spawn", because an OpenGL context does not survive a fork
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=spawn) as pool:
@@ -109,7 +127,7 @@ def collect(
 
 
 def run_episode(
-    arm: SimArm,
+    arm: Arm,
     behavior: Behavior,
     steps: int,
     resolution: int,
@@ -138,7 +156,7 @@ def run_episode(
     return Episode(**arrays)
 
 
-def execute(arm: SimArm, action: np.ndarray, space: ActionSpace) -> None:
+def execute(arm: Arm, action: np.ndarray, space: ActionSpace) -> None:
     """Drive the arm at constant velocity through one action (7,)."""
     twist = np.concatenate([action[POSITION], action[ROTATION]]) / space.step_s
     for _ in range(round(space.step_s / STEP_S)):
@@ -162,21 +180,21 @@ def _round_robin(name: str, split: Split, count: int) -> Iterator[EpisodeInfo]:
         yield EpisodeInfo(f"{name}/{i:06d}.npz", name, task, behavior, split.first_seed + i)
 
 
-_arm: SimArm | None = None  # one a worker process; models take a second to load
+_arm: Arm | None = None  # one a worker process; models take a second to load
 
 
-def _record(job: tuple[Path, EpisodeInfo, Split, int, int, ActionSpace]) -> None:
-    folder, info, split, steps, resolution, space = job
+def _record(job: tuple[str, Path, EpisodeInfo, Split, int, int, ActionSpace]) -> None:
+    robot, folder, info, split, steps, resolution, space = job
     global _arm
     if _arm is None:
-        _arm = SimArm()
+        _arm = ROBOTS[robot].arm()
     set_scene(_arm, info, split)
     behavior = Behavior(info.behavior, info.task, space, info.seed)
     episode = run_episode(_arm, behavior, steps, resolution, space, split.action_scale)
     save_episode(folder / info.file, episode)
 
 
-def set_scene(arm: SimArm, info: EpisodeInfo, split: Split) -> None:
+def set_scene(arm: Arm, info: EpisodeInfo, split: Split) -> None:
     """Reset the arm to the start of an episode, with what the split has different.
 
     Raises ValueError if there is no room for its intruder.

@@ -16,13 +16,18 @@ _SURROUNDINGS = ("world", "tablelink", "RetainingWall", NAME)  # what no task wa
 class ContactForces:
     """Sums of normal forces between the arm and what it touches, in one environment."""
 
-    def __init__(self, model: mujoco.MjModel, data: mujoco.MjData) -> None:
+    def __init__(
+        self,
+        model: mujoco.MjModel,
+        data: mujoco.MjData,
+        surroundings: tuple[str, ...] = _SURROUNDINGS,
+    ) -> None:
         self._model, self._data = model, data
         bodies = model.geom_bodyid
         arm = model.body_rootid == model.body("base").id
-        surroundings = np.isin(np.arange(model.nbody), [model.body(n).id for n in _SURROUNDINGS])
+        untouched = np.isin(np.arange(model.nbody), [model.body(n).id for n in surroundings])
         self._of_arm = arm[bodies]  # per geom
-        self._of_surroundings = surroundings[bodies]
+        self._of_surroundings = untouched[bodies]
         self._force = np.zeros(6)
 
     def measure(self) -> tuple[float, float]:

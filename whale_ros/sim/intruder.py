@@ -45,14 +45,18 @@ def load_environment(task: str):
 class Intruder:
     """The box of one environment. Resetting MuJoCo's data takes it away."""
 
-    def __init__(self, model: mujoco.MjModel, data: mujoco.MjData) -> None:
+    def __init__(
+        self, model: mujoco.MjModel, data: mujoco.MjData, passive: tuple[str, ...] = _PASSIVE
+    ) -> None:
+        """passive: names of the bodies that a box may touch."""
         self._model, self._data = model, data
         self._geom = model.geom(NAME).id
         self._body = model.body(NAME).id
         self._mocap = int(model.body(NAME).mocapid[0])
-        passive = [model.body(name).id for name in (*_PASSIVE, NAME)]
+        ignored = [model.body(name).id for name in (*passive, NAME)]
         solid = (model.geom_contype | model.geom_conaffinity) != 0
-        self._others = np.flatnonzero(solid & ~np.isin(model.geom_bodyid, passive))
+        self._others = np.flatnonzero(solid & ~np.isin(model.geom_bodyid, ignored))
+        self._hidden_at = data.mocap_pos[self._mocap].copy()
 
     @property
     def edge_m(self) -> float:
@@ -75,7 +79,7 @@ class Intruder:
         self._move(position)
 
     def take_away(self) -> None:
-        self._move(np.array(_HIDDEN_AT))
+        self._move(self._hidden_at)
 
     def put_where_free(self, positions: np.ndarray, edge_m: float) -> bool:
         """Put the box at the first of positions (N, 3) where it is inside nothing.

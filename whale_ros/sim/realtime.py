@@ -10,7 +10,8 @@ import numpy as np
 from transforms3d.quaternions import qinverse, qmult
 
 from whale_ros.actions.composition import to_rotation_vector
-from whale_ros.sim.arm import STEP_S, SimArm
+from whale_ros.sim.driving import STEP_S
+from whale_ros.sim.robots import Arm
 
 MAX_SPEED_M_S = 0.25
 MAX_TURN_RAD_S = 0.5
@@ -19,13 +20,13 @@ MAX_BACKLOG_S = 0.1  # when the machine stalls for longer, simulated time stands
 
 
 class RealTimeArm:
-    """Physics of a SimArm on the steady clock. Commands may come from any thread.
+    """Physics of an arm on the steady clock. Commands may come from any thread.
 
     The last command counts until it is `command_timeout_s` old; then the arm stands still,
     whatever else in the process is stuck, because the loop itself looks at the age.
     """
 
-    def __init__(self, arm: SimArm, command_timeout_s: float) -> None:
+    def __init__(self, arm: Arm, command_timeout_s: float) -> None:
         self.arm = arm
         self.lock = threading.Lock()  # held during each step and reset
         self.state_at_s = time.monotonic()  # the moment that the arm's present state belongs to

@@ -1,0 +1,1 @@
+"""A second robot, on a workbench: another arm, gripper, table, camera and light. No ROS in here."""
