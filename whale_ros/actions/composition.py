@@ -93,6 +93,11 @@ def multiply(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     )
 
 
+def inverse(quaternion: np.ndarray) -> np.ndarray:
+    """Of unit quaternions (..., 4), (w, x, y, z)."""
+    return quaternion * np.array([1.0, -1.0, -1.0, -1.0])
+
+
 def _in_base(poses: np.ndarray) -> np.ndarray:
     quaternion = to_quaternion(poses[..., 0, ROTATION])
     for t in range(1, poses.shape[-2]):
@@ -140,7 +145,7 @@ def _on_the_way(targets: np.ndarray, since: np.ndarray) -> np.ndarray:
     n = targets.shape[-2]
     share = np.arange(1, n + 1)[:, None] / n
     begin = to_quaternion(since[..., ROTATION])
-    turn = to_rotation_vector(multiply(to_quaternion(targets[..., ROTATION]), _inverse(begin)))
+    turn = to_rotation_vector(multiply(to_quaternion(targets[..., ROTATION]), inverse(begin)))
     orientation = multiply(to_quaternion(share * turn), begin)
     position = since[..., POSITION] + share * (targets[..., POSITION] - since[..., POSITION])
     return np.concatenate([position, to_rotation_vector(orientation)], axis=-1)
@@ -177,7 +182,3 @@ def _rotate(quaternion: np.ndarray, vector: np.ndarray) -> np.ndarray:
     axis = quaternion[..., 1:]
     twice = 2 * np.cross(axis, vector)
     return vector + quaternion[..., :1] * twice + np.cross(axis, twice)
-
-
-def _inverse(quaternion: np.ndarray) -> np.ndarray:
-    return quaternion * np.array([1.0, -1.0, -1.0, -1.0])
