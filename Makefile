@@ -2,7 +2,7 @@
 SHELL := bash
 ENV := source scripts/env.sh
 
-.PHONY: setup demo gate-study faults test test-slow lint clean
+.PHONY: setup demo gate-study clean-run faults test test-slow lint clean
 
 setup:  ## .venv with ROS, our messages and all dependencies
 	@scripts/setup
@@ -12,6 +12,9 @@ demo: setup  ## the simulated arm plans with the world model; pictures in demo_o
 
 gate-study: setup  ## what the gate buys: the same episodes with it on and off, about 10 minutes
 	@$(ENV) && scripts/gate_study --output gate_study_output
+
+clean-run: setup  ## half an hour in which nothing is wrong: false stops, memory, files, threads
+	@$(ENV) && scripts/clean_run --output clean_run_output
 
 faults: setup  ## thousands of faults against the gate, in simulated time and on the running system
 	@$(ENV) && scripts/whale faults --output fault_output
@@ -26,4 +29,4 @@ lint: setup
 	@$(ENV) && python -m ruff check && python -m ruff format --check && python -m mypy
 
 clean:
-	rm -rf .venv demo_output gate_study_output fault_output *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv demo_output gate_study_output clean_run_output fault_output *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
