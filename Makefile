@@ -20,7 +20,9 @@ faults: setup  ## thousands of faults against the gate, in simulated time and on
 	@$(ENV) && scripts/whale faults --output fault_output
 
 test: lint  ## lint and every test but the slow ones
-	@$(ENV) && python -m pytest -m "not slow"
+	@$(ENV) && python -m pytest -m "not slow and not ros" -n 2 --dist loadfile
+	@# Processes in real time, one test after the other; on a busy machine one may need a second try.
+	@$(ENV) && python -m pytest -m "not slow and ros" --reruns 1
 
 test-slow: setup
 	@$(ENV) && python -m pytest -m slow
