@@ -455,6 +455,19 @@ def test_another_commander_at_the_start_is_a_hold_that_ends_with_it(new_rig):
     assert rig.send() is None
 
 
+def test_in_monitor_only_another_commander_stops_also_an_arm_that_was_never_released(new_rig):
+    rig = new_rig()
+    rig.silent = {"camera"}
+    rig.gate.set_mode(rig.now, "monitor_only")
+    rig.gate.on_graph({}, ("/joystick",))
+    rig.cycle(5)
+    assert rig.status.state is State.HOLD
+    assert rig.send() is None
+    rig.cycle()
+    assert not rig.moving() and rig.status.state is State.LATCHED
+    assert "/joystick" in rig.status.reason
+
+
 def test_a_topic_of_the_wrong_type_holds_and_is_named(rig):
     rig.gate.on_graph({"camera/image": "camera/image carries std_msgs/msg/String"}, ())
     rig.cycle(2)

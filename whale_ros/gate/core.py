@@ -451,9 +451,10 @@ class Gate:
         """Whether a failing check latches: no planner may recover from it by itself."""
         if check.name == "estop":
             return self._estop.was_heard
-        # At the start others may still be leaving: that is a hold, not a latch.
+        # At the start others may still be leaving: that is a hold, not a latch. In monitor_only
+        # the arm may move before all checks have ever passed.
         if check.name == "command_topic":
-            return self._was_released
+            return self._was_released or self._chunk is not None
         if self.mode is Mode.MONITOR_ONLY:
             return False
         if check.name == "clock_jump":
