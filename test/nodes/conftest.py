@@ -8,13 +8,10 @@ def test_it_publishes(ros, start):
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,6 +25,8 @@ import rclpy
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+
+from whale_ros.nodes.domain import take_domain
 
 ROOT = Path(__file__).resolve().parents[2]
 BEST_EFFORT = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -106,14 +105,9 @@ def checkpoint(small_model, tmp_path_factory) -> Path:
 @pytest.fixture
 def domain_id() -> Iterator[int]:
     """A ROS domain that no other test on this machine uses now."""
-    folder = Path(tempfile.gettempdir()) / "whale_ros_test_domains"
-    folder.mkdir(exist_ok=True)
-    for number in range(20, 100):
-        with (folder / str(number)).open("w") as lock, contextlib.suppress(BlockingIOError):
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield number
-            return
-    raise RuntimeError(f"all test domains are taken; see {folder}")
+    number, lock = take_domain(range(20, 100))
+    yield number
+    os.close(lock)
 
 
 @pytest.fixture

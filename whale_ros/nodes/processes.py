@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 
+from whale_ros.nodes.domain import take_domain
 from whale_ros.nodes.operator import Operator
 
 SOURCE = Path(__file__).resolve().parents[2]
@@ -27,7 +27,12 @@ class RunFailed(Exception):
 
 def isolate() -> None:
     """Stay on this machine, in a ROS domain of our own: no real arm must hear of this."""
-    os.environ["ROS_DOMAIN_ID"] = str(random.SystemRandom().randint(1, 19))  # tests have 20 on
+    outside = int(os.environ.get("ROS_DOMAIN_ID", 0))
+    try:  # tests have 20 on; kept until this process ends
+        number, _ = take_domain(n for n in range(1, 20) if n != outside)
+    except RuntimeError as error:
+        sys.exit(str(error))
+    os.environ["ROS_DOMAIN_ID"] = str(number)
     if os.environ.get("ROS_DISTRO") == "humble":
         os.environ["ROS_LOCALHOST_ONLY"] = "1"
     else:
