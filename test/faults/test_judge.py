@@ -9,7 +9,7 @@ from whale_ros.faults.judge import SYSTEM_LIMITS, EventLog, judge, read_events
 MOVE = [0.1, 0, 0, 0, 0, 0]
 STAND = [0.0] * 6
 WHAT = {"fault": "camera stalls", "holds": True, "latches": False}
-WHAT |= {"moved": True, "recovered": True}
+WHAT |= {"moved": True, "recovered": True, "alone": True}
 CHUNK = {"expiry": 1e9, "step_s": 10.0, "twists": [MOVE], "source": "planner"}
 
 

@@ -107,11 +107,11 @@ def test_a_latch_ends_by_reset_only(oracle):
     oracle.approved(Approval(5.0, 5.0, 9.0, 0.2, np.tile(FORWARD, (5, 1))))
     oracle.command(5.0, 5.0, np.zeros(6), HERE)
     oracle.command(5.01, 5.01, FORWARD / 20, HERE)
-    assert rules(oracle) == {"hold"}
+    assert rules(oracle) == {"latch"}
     oracle.command(5.02, 5.02, np.zeros(6), HERE)
     oracle.reset(5.03)
     oracle.command(5.04, 5.04, FORWARD / 20, HERE)
-    assert rules(oracle) == {"hold", "approval"}, "approved before the reset"
+    assert rules(oracle) == {"latch", "approval"}, "approved before the reset"
 
 
 def test_a_silent_stream_needs_no_one_to_say_so(oracle):

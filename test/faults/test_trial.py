@@ -1,13 +1,14 @@
 """The gate passes the trial, and gates that are broken on purpose do not."""
 
 import dataclasses
+from itertools import islice
 
 import numpy as np
 import pytest
 
 from whale_ros.faults.catalogue import FAULTS
 from whale_ros.faults.report import missed
-from whale_ros.faults.trial import trials
+from whale_ros.faults.trial import combinations, trials
 from whale_ros.gate.core import Gate, State
 from whale_ros.gate.debounce import Debounce
 
@@ -31,6 +32,20 @@ def test_it_keeps_it_thousands_of_times():
 def test_the_same_seed_tries_the_same():
     first, second = (list(trials(6, 5)) for _ in range(2))
     assert first == second and first != list(trials(6, 6))
+
+
+def find_missed_of_several(make_gate, count, seed=3, faults=FAULTS):
+    tried = list(islice(combinations(seed, make_gate, faults), count))
+    return missed([fault for fault, _ in tried], [trial for _, trial in tried])
+
+
+def test_it_keeps_it_when_several_faults_come_at_once():
+    assert find_missed_of_several(Gate, 30) == []
+
+
+@pytest.mark.slow
+def test_it_keeps_it_under_hundreds_of_pairs_and_triples():
+    assert find_missed_of_several(Gate, 800, seed=11) == []
 
 
 class Blind(Gate):
@@ -68,6 +83,8 @@ class Credulous(Gate):
     def _why_rejected(self, now, chunk):
         if chunk.horizon * 7 != len(chunk.numbers) or not np.isfinite(chunk.actions).all():
             return "malformed"
+        if not np.isfinite([chunk.start, chunk.expiry]).all():
+            return "timeless"
         return None
 
 
@@ -101,6 +118,17 @@ class Drunken(Gate):
     def cycle(self, now):
         command, status = super().cycle(now)
         return dataclasses.replace(command, twist=np.roll(command.twist, 1)), status
+
+
+class Distracted(Gate):
+    """Sees one thing at a time: while a check fails, those after it count as good."""
+
+    def _run_checks(self, now):
+        checks = super()._run_checks(now)
+        bad = [i for i, check in enumerate(checks) if not check.ok]
+        return tuple(
+            dataclasses.replace(check, ok=check.ok or i > bad[0]) for i, check in enumerate(checks)
+        )
 
 
 class Resuming(Gate):
@@ -158,3 +186,11 @@ def test_a_broken_gate_is_caught(make_gate, fault, words):
     names = [fault] if count == 4 else [each.name for each in faults]
     wrong = find_missed(make_gate, count, *names)
     assert any(fault in line and words in line for line in wrong), wrong
+
+
+def test_who_sees_one_thing_at_a_time_is_caught_only_when_several_come_at_once():
+    names = "camera stalls", "somebody else commands the arm"
+    faults = [fault for fault in FAULTS if fault.name in names]
+    assert find_missed(Distracted, 4, *names) == []
+    wrong = find_missed_of_several(Distracted, 8, faults=faults)
+    assert any(all(name in line for name in names) and "unsafe" in line for line in wrong), wrong

@@ -13,6 +13,7 @@ import numpy as np
 CLEAN_S = 0.95  # of good inputs before motion may begin again; the contract says 1 s
 NOTICED_S = 0.05  # a silence that ends sooner need not be noticed
 REMEMBERED_APPROVALS = 8
+LATCH = "latch"  # the rule that is broken by motion after a latch without a reset
 WRITTEN_VIOLATIONS = 1000
 
 
@@ -107,6 +108,7 @@ class Oracle:
         self._twist = np.zeros(6)
         self._time = -math.inf
         self._held = -math.inf  # when the last hold began
+        self._woke = -math.inf  # the gate, from a sleep that is no fault of its own
 
     # ---- inputs of the gate
 
@@ -120,13 +122,19 @@ class Oracle:
                 silent.over = time
         self._heard[stream] = time
 
-    def last_heard(self, stream: str) -> float:
-        return self._heard[stream]
+    def last_heard(self, stream: str, otherwise: float) -> float:
+        return self._heard.get(stream, otherwise)
 
     def restarted(self) -> None:
-        """The gate is another one: streams that it has not heard yet are not silent."""
+        """The gate is another one: streams that it has not heard yet do not fall silent."""
         self._heard.clear()
-        self._silent.clear()
+
+    def slept(self, until: float) -> None:
+        """The gate was kept from running, and could notice nothing until then."""
+        self._woke = until
+        for demand in self._open:
+            if demand.zero is None:
+                demand.since = max(demand.since, until)
 
     def approved(self, approval: Approval) -> None:
         """A chunk reached the gate that it may execute."""
@@ -137,6 +145,7 @@ class Oracle:
     ) -> Demand:
         """From `since` on it can be known that something is wrong."""
         within_s = within_s or self.limits.hold_s
+        since = max(since, self._woke)
         demand = Demand(self.fault, since, within_s, latches, self.moving, declared)
         self.demands.append(demand)
         self._open.append(demand)
@@ -230,7 +239,9 @@ class Oracle:
                     self._held = max(self._held, time)
             elif time > demand.since + demand.within_s:
                 late = time - demand.since
-                yield "hold", f"moves {late:.3f} s after it was due to hold for {demand.fault!r}"
+                resumes = demand.latches and demand.zero is not None
+                rule = LATCH if resumes else "hold"
+                yield rule, f"moves {late:.3f} s after it was due to hold for {demand.fault!r}"
             elif demand.zero is not None:
                 demand.zero = None
 

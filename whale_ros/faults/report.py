@@ -7,32 +7,41 @@ import math
 import os
 import platform
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from whale_ros.faults.catalogue import Fault
+from whale_ros.faults.fault import Fault
+from whale_ros.faults.oracle import LATCH
 from whale_ros.faults.trial import Trial
 
 WRITTEN_VIOLATIONS = 100
+HOLD_P99_MS = 150.0
+ENOUGH = 10  # trials, for their p99 to be worth the name
+SIZES = {2: "pairs", 3: "triples"}
+
+
+@dataclass(frozen=True)
+class Latency:
+    p50: float
+    p99: float
+    max: float
 
 
 @dataclass(frozen=True)
 class Row:
-    """Latencies in ms from the moment at which a fault could be noticed until the arm is told to
-    stand; recovery in seconds, the median, from its end or the reset to motion. NaN: none."""
+    """Latencies run from the moment at which a fault could be noticed until the arm is told to
+    stand; recovery is the median, from its end or the reset to motion. NaN: none."""
 
     row: int | str
     fault: str
     required: str
     seen: str
-    n: int
-    p50_ms: float
-    p99_ms: float
-    max_ms: float
+    detection_to_zero_ms: Latency
     recovery_s: float
+    n: int
     unsafe: int
 
 
@@ -52,18 +61,15 @@ def _row(fault: Fault, trials: list[Trial]) -> Row:
     latencies = [1000 * t.latency_s for t in stopped if t.latency_s is not None]
     recoveries = [t.recovery_s for t in stopped if t.recovery_s is not None]
     unsafe = sum(t.unsafe for t in trials)
-    p50, p99, most = np.percentile(latencies, [50, 99, 100]) if latencies else [math.nan] * 3
-    ends = {"H": ", L" if fault.latches else ", A"}.get(fault.required, "")
+    percentiles = np.percentile(latencies, [50, 99, 100]) if latencies else [math.nan] * 3
     return Row(
         fault.row,
         fault.name,
-        fault.required + ends,
+        fault.demand,
         _seen(fault, trials),
-        len(trials),
-        round(float(p50), 1),
-        round(float(p99), 1),
-        round(float(most), 1),
+        Latency(*(round(float(each), 1) for each in percentiles)),
         round(float(np.median(recoveries)), 2) if recoveries else math.nan,
+        len(trials),
         unsafe,
     )
 
@@ -73,7 +79,8 @@ def _seen(fault: Fault, trials: list[Trial]) -> str:
     held, recovered = sum(t.held for t in trials), sum(t.recovered for t in trials)
     if fault.required == "H":
         after = "after reset" if fault.latches else "by itself"
-        return f"held {held}/{n}, moved again {after} {recovered}/{n}"
+        after = "" if fault.row in SIZES.values() else f" {after}"
+        return f"held {held}/{n}, moved again{after} {recovered}/{n}"
     word = {"X": "no motion by it", "-": "within limits"}[fault.required]
     safe = sum(not t.unsafe for t in trials)
     return f"{word} {safe}/{n}, goes on {recovered}/{n}"
@@ -91,10 +98,28 @@ def missed(faults: Sequence[Fault], trials: Sequence[Trial]) -> list[str]:
                 "times not held in time, or not tried while moving",
             ),
             (sum(not trial.recovered for trial in own), "times not moving again"),
+            (int(_is_slow(row)), f"time(s) a p99 over {HOLD_P99_MS:g} ms"),
         ):
             if count:
                 wrong.append(f"{row.fault}: {count} {what}")
     return wrong
+
+
+def _is_slow(row: Row) -> bool:
+    """The largest value is judged by the oracle."""
+    return row.n >= ENOUGH and row.detection_to_zero_ms.p99 > HOLD_P99_MS
+
+
+def by_size(tried: Sequence[tuple[Fault, Trial]]) -> tuple[list[Fault], list[Trial]]:
+    """Pairs and triples, all that demand the same as if they were one fault."""
+    faults, trials = {}, []
+    for fault, trial in tried:
+        size = SIZES[trial.fault.count(" + ") + 1]
+        name = f"{size} that demand {fault.demand}"
+        faults[name] = replace(fault, row=size, name=name)
+        trials.append(replace(trial, fault=name))
+    order = sorted(faults.values(), key=lambda fault: fault.name)
+    return order, trials
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -105,7 +130,7 @@ def table(rows: Sequence[Row]) -> str:
     )
     return head + "\n".join(
         f"| {r.row} | {r.fault} | {r.required} | {r.seen} | "
-        f"{_number(r.p50_ms)} / {_number(r.p99_ms)} / {_number(r.max_ms)} | "
+        f"{' / '.join(_number(ms) for ms in astuple(r.detection_to_zero_ms))} | "
         f"{_number(r.recovery_s)} | {r.n} | {r.unsafe} |"
         for r in rows
     )
@@ -124,10 +149,18 @@ def part(faults: Sequence[Fault], trials: Sequence[Trial], **about: Any) -> dict
         **about,
         "injections": len(trials),
         "unsafe_commands": sum(trial.unsafe for trial in trials),
+        "motions_after_latch": sum(v.rule == LATCH for v in violations),
         "missed": missed(faults, trials),
         "rows": [asdict(row) for row in rows(faults, trials)],
         "violations": [asdict(v) for v in violations[:WRITTEN_VIOLATIONS]],
     }
+
+
+def combined_part(tried: Sequence[tuple[Fault, Trial]], **about: Any) -> dict[str, Any]:
+    """Rows by size and demand; what was missed by the names of the faults."""
+    named = {fault.name: fault for fault, _ in tried}
+    said = missed(list(named.values()), [trial for _, trial in tried])
+    return part(*by_size(tried), **about) | {"missed": said}
 
 
 def processor() -> str:

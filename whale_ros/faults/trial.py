@@ -1,13 +1,15 @@
-"""Try faults one after the other, in random order, on gates in simulated time."""
+"""Try faults one after the other, or some at once, in random order, on gates in simulated time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from whale_ros.faults.catalogue import FAULTS, Fault
+from whale_ros.faults.case import inject
+from whale_ros.faults.catalogue import FAULTS
+from whale_ros.faults.fault import Fault, draw, union
 from whale_ros.faults.oracle import Demand, Oracle, Violation
 from whale_ros.faults.world import World
 from whale_ros.gate.check import Now
@@ -18,15 +20,19 @@ TRIALS_PER_GATE = 100
 RECOVERS_S = 3.0
 LATE_S = 0.02  # a cycle or two until the next command is seen
 LATCHED_S = 1.8  # longer than what clears by itself would take
+WITHIN_S = 0.8  # several faults at once begin so soon after one another
+
+MakeGate = Callable[[GateConfig, Now], Gate]
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One fault and what came of it. latency_s: from the moment at which it could be noticed until
-    zero; recovery_s: from its end, or the reset, until motion; None where nothing was demanded.
+    """What was tried, and what came of it. latency_s: from the moment at which it could be noticed
+    until zero; recovery_s: from its end, or the reset, until motion; None where nothing was
+    demanded.
 
-    held: whether the arm stood when and for as long as it had to. recovered: whether it moved
-    again, by itself or after a reset, as demanded.
+    fault: its name, or those of several. held: whether the arm stood when and for as long as it
+    had to. recovered: whether it moved again, by itself or after a reset, as demanded.
     """
 
     fault: str
@@ -39,10 +45,7 @@ class Trial:
 
 
 def trials(
-    count: int,
-    seed: int,
-    make_gate: Callable[[GateConfig, Now], Gate] = Gate,
-    faults: list[Fault] = FAULTS,
+    count: int, seed: int, make_gate: MakeGate = Gate, faults: Sequence[Fault] = FAULTS
 ) -> Iterator[Trial]:
     """`count` trials; every fault equally often as far as the worlds have what it needs."""
     rng = Random(seed)
@@ -55,35 +58,49 @@ def trials(
         if not queue:
             queue += [fault for fault in faults if fault.estop in (None, estop)]
             rng.shuffle(queue)
-        yield try_one(world, queue.pop())
+        yield try_at_once(world, [queue.pop()])
 
 
-def try_one(world: World, fault: Fault) -> Trial:
+def combinations(
+    seed: int, make_gate: MakeGate = Gate, faults: Sequence[Fault] = FAULTS
+) -> Iterator[tuple[Fault, Trial]]:
+    """Pairs and triples at random, without end, each with what it demands."""
+    rng, number = Random(seed), 0
+    while True:
+        if number % TRIALS_PER_GATE == 0:
+            estop = bool(number // TRIALS_PER_GATE % 2)
+            world = World(make_gate, Random(rng.getrandbits(64)), estop)
+        number += 1
+        drawn = draw([f for f in faults if f.estop in (None, estop)], rng.choice([2, 3]), rng)
+        yield union(drawn), try_at_once(world, drawn)
+
+
+def try_at_once(world: World, faults: Sequence[Fault]) -> Trial:
     """While the arm moves; afterwards it moves again, if the gate lets it."""
-    oracle = world.oracle
+    oracle, fault = world.oracle, union(faults)
     oracle.fault = "nothing"
     moves = world.run_until(lambda: oracle.moving, RECOVERS_S)
     world.run(world.rng.uniform(0.05, 0.6))
     oracle.fault = fault.name
     demands, unsafe, written = len(oracle.demands), oracle.unsafe, len(oracle.violations)
-    fault.inject(world)
-    world.filters.clear()
-    oracle.well_again(world.t)
-    if fault.latches:
+    inject(world, faults, within_s=WITHIN_S if len(faults) > 1 else 0.0)
+    if any(demand.latches for demand in oracle.demands[demands:]):
         world.run(LATCHED_S)
         _reset(world)
     recovered = world.run_until(lambda: oracle.moving, RECOVERS_S)
-    if not recovered:  # it latched though it should not have: go on with the next
+    if not recovered:  # it latched: rightly so only by something that several faults did together
         _reset(world)
-        world.run_until(lambda: oracle.moving, RECOVERS_S)
+        again = world.run_until(lambda: oracle.moving, RECOVERS_S)
+        recovered = again and len(faults) > 1
     world.run(0.05)
     what = {"fault": fault.name, "holds": fault.required == "H", "latches": fault.latches}
-    what |= {"moved": moves, "recovered": recovered}
+    what |= {"moved": moves, "recovered": recovered, "alone": len(faults) == 1}
     return verdict(oracle, what, demands, unsafe, written)
 
 
 def verdict(oracle: Oracle, what: dict[str, Any], demands: int, unsafe: int, written: int) -> Trial:
-    """what: fault; holds and latches, as it has to; moved before, and recovered afterwards.
+    """what: fault; holds and latches, as it has to; moved before, and recovered afterwards; alone,
+    or else whether it latches depends on which of several faults came first.
 
     demands, unsafe, written: how many demands, unsafe commands and violations there were before.
     """
@@ -92,7 +109,7 @@ def verdict(oracle: Oracle, what: dict[str, Any], demands: int, unsafe: int, wri
     first = min(stopped, key=lambda demand: (not demand.declared, demand.since), default=None)
     held = not what["holds"] or (
         what["moved"]
-        and any(demand.latches == what["latches"] for demand in made)
+        and (not what["alone"] or any(demand.latches == what["latches"] for demand in made))
         and all(demand.latency_s is not None for demand in made)
         and not any(demand.declared and _is_late(demand) for demand in stopped)
     )

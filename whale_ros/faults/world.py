@@ -16,7 +16,7 @@ from whale_ros.gate.check import Now
 from whale_ros.gate.chunk import Chunk
 from whale_ros.gate.confidence import Heartbeat
 from whale_ros.gate.config import GateConfig
-from whale_ros.gate.core import Gate
+from whale_ros.gate.core import Gate, Mode
 from whale_ros.gate.picture import Picture
 from whale_ros.gate.pose import Pose
 
@@ -42,6 +42,8 @@ class World:
         self.t = 1000.0
         self.ros_offset = EPOCH
         self.ros_stopped: float | None = None
+        self.awake_s = 0.0  # that the gate was not asleep
+        self.loss = 0.0  # share of messages that do not arrive
         self.filters: dict[str, Filter] = {}
         self.planning = True
         self.session = "s0"
@@ -83,6 +85,7 @@ class World:
         """What happens until the gate's next cycle, and that cycle."""
         jitter = self.rng.random() ** 4 * 0.008
         end = self.t + CYCLE_S * 0.9 + jitter + late_s
+        self.awake_s += end - self.t if not late_s else 0.0
         waiting = self._arrivals(end, newest_only=late_s > 0)
         for time, stream, message in waiting:
             self._move(time)
@@ -94,18 +97,26 @@ class World:
 
     def sleep(self, seconds: float) -> None:
         """The gate does not run; of what comes meanwhile it finds the newest afterwards."""
-        self.oracle.must_hold(self.t + seconds, within_s=2 * CYCLE_S)
+        self.oracle.slept(self.t + seconds)
         self.cycle(late_s=seconds)
 
-    def restart_gate(self) -> None:
+    def restart_gate(self, mode: str = "gate") -> None:
         self.gate = self._make_gate(self.config, self.now)
+        self.gate.set_mode(self.now, mode)
         self.oracle.restarted()
 
     def reset(self) -> bool:
-        """Whether the gate granted it."""
-        if granted := self.gate.reset(self.now) is None:
+        """A person lets the arm move again. Whether the gate granted it."""
+        granted = self.gate.reset(self.now) is None
+        if granted:
+            if self.gate.mode is Mode.HOLD:
+                self.gate.set_mode(self.now, "gate")
             self.oracle.reset(self.t)
         return granted
+
+    def jump(self, seconds: float) -> None:
+        """ROS time does."""
+        self.ros_offset += seconds
 
     # ---- messages
 
@@ -189,6 +200,8 @@ class World:
         return LATENCIES[stream] * self.rng.uniform(0.5, 1.0)
 
     def _arrive(self, stream: str, message: Any) -> None:
+        if self.loss and stream != "estop" and self.rng.random() < self.loss:
+            return
         if stream == "chunk" and message is None:
             if self.planning:
                 self._filtered(stream, self.chunk())

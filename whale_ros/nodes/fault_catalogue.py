@@ -11,7 +11,7 @@ import numpy as np
 from geometry_msgs.msg import TwistStamped
 from std_srvs.srv import Trigger
 
-from whale_ros.faults.catalogue import Fault
+from whale_ros.faults.fault import Fault
 from whale_ros.nodes.fault_players import approval, chunk
 from whale_ros.nodes.fault_system import System
 from whale_ros.srv import SetGateMode

@@ -226,5 +226,6 @@ def try_one(system: System, fault: Any) -> None:
             "latches": fault.latches,
             "moved": moved,
             "recovered": recovered,
+            "alone": True,
         },
     )
