@@ -4,11 +4,21 @@ Parameters come from config/<node>.yaml, then config/robots/<robot>.yaml, then t
 that are not empty; the later one counts.
 """
 
+import os
 from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
-from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch import Action, LaunchDescription
+from launch.actions import (
+    DeclareLaunchArgument,
+    EmitEvent,
+    LogInfo,
+    OpaqueFunction,
+    RegisterEventHandler,
+)
+from launch.event_handlers import OnProcessExit
+from launch.events import matches_action
+from launch.events.process import ShutdownProcess
 from launch_ros.actions import Node
 
 CONFIG = Path(get_package_share_directory("whale_ros")) / "config"
@@ -66,7 +76,7 @@ def generate_launch_description() -> LaunchDescription:
     )
 
 
-def start_nodes(context) -> list[Node]:
+def start_nodes(context) -> list[Action]:
     """Raises RuntimeError that lists the known robots if the one asked for is unknown."""
     arguments = context.launch_configurations
     sim = arguments["sim"] == "true"
@@ -83,8 +93,9 @@ def start_nodes(context) -> list[Node]:
     nodes = ["gate", "world_model", "planner"]
     if sim:
         nodes += ["sim_robot", "scripted_policy"]
-    return [
-        Node(
+    actions: list[Action] = []
+    for name in nodes:
+        node = Node(
             package="whale_ros",
             executable=name,
             name=name,
@@ -101,8 +112,21 @@ def start_nodes(context) -> list[Node]:
             respawn=True,
             respawn_delay=0.2 if name == "gate" else 3.0,
         )
-        for name in nodes
-    ]
+        actions += [respawn_unless_refused(node, name), node]
+    return actions
+
+
+def respawn_unless_refused(node: Node, name: str) -> RegisterEventHandler:
+    """A node that refuses its configuration would do so again."""
+
+    def on_exit(event, _context) -> list[Action]:
+        if event.returncode != os.EX_CONFIG:
+            return []
+        why = f"{name} refused its configuration and is not started again: correct it and launch"
+        stay_down = ShutdownProcess(process_matcher=matches_action(node))
+        return [EmitEvent(event=stay_down), LogInfo(msg=f"{why} again. The reason is above.")]
+
+    return RegisterEventHandler(OnProcessExit(target_action=node, on_exit=on_exit))
 
 
 def known_robots() -> list[str]:

@@ -1,6 +1,9 @@
 """The launch file, with the real launch packages; PyPI has none, so often they are absent."""
 
+import asyncio
+import os
 import re
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,9 +12,13 @@ LAUNCH_FILE = Path(__file__).resolve().parents[1] / "launch" / "planner.launch.p
 
 try:
     import launch_ros.actions
-    from launch import LaunchContext
-    from launch.actions import OpaqueFunction
-    from launch.launch_description_sources import get_launch_description_from_python_launch_file
+    from launch import LaunchContext, LaunchDescription, LaunchService
+    from launch.actions import IncludeLaunchDescription, OpaqueFunction, RegisterEventHandler
+    from launch.event_handlers import OnProcessExit, OnProcessStart
+    from launch.launch_description_sources import (
+        PythonLaunchDescriptionSource,
+        get_launch_description_from_python_launch_file,
+    )
 except ImportError as missing:
     pytest.skip(
         f"THE LAUNCH FILES ARE NOT TESTED HERE: {missing}. "
@@ -33,7 +40,7 @@ def start(description, **given: str) -> list[launch_ros.actions.Node]:
     for argument in description.get_launch_arguments():
         argument.visit(context)
     (opaque,) = (e for e in description.entities if isinstance(e, OpaqueFunction))
-    return opaque.execute(context)
+    return [a for a in opaque.execute(context) if isinstance(a, launch_ros.actions.Node)]
 
 
 def executables(nodes) -> set[str]:
@@ -79,3 +86,47 @@ def test_every_node_has_its_parameter_file(description):
     config = LAUNCH_FILE.parents[1] / "config"
     for name in executables(start(description, sim="true")):
         assert (config / f"{name}.yaml").is_file()
+
+
+def test_who_dies_is_started_again_but_who_refuses_its_configuration_is_not(monkeypatch):
+    from whale_ros.nodes.domain import take_domain
+
+    domain, lock = take_domain(range(20, 100))
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(domain))
+    starts: list[str] = []
+    ends: list[tuple[str, int]] = []
+
+    def on_start(event, _context):
+        name = event.action.node_executable
+        starts.append(name)
+        if name == "gate" and starts.count("gate") == 1:
+            os.kill(event.pid, signal.SIGKILL)
+
+    def on_exit(event, _context):
+        ends.append((event.action.node_executable, event.returncode))
+
+    async def run() -> None:
+        arguments = {"robot": "sim", "checkpoint": "/nowhere"}
+        source = PythonLaunchDescriptionSource(str(LAUNCH_FILE))
+        service = LaunchService(noninteractive=True)
+        service.include_launch_description(
+            LaunchDescription(
+                [
+                    RegisterEventHandler(OnProcessStart(on_start=on_start)),
+                    RegisterEventHandler(OnProcessExit(on_exit=on_exit)),
+                    IncludeLaunchDescription(source, launch_arguments=arguments.items()),
+                ]
+            )
+        )
+        running = asyncio.ensure_future(service.run_async())
+        while ("world_model", os.EX_CONFIG) not in ends or starts.count("gate") < 2:
+            await asyncio.sleep(0.1)
+            assert not running.done()
+        await asyncio.sleep(4.0)  # longer than any node is waited for
+        await service.shutdown()
+        await running
+
+    asyncio.run(asyncio.wait_for(run(), 60))
+    os.close(lock)
+    assert starts.count("world_model") == 1
+    assert starts.count("gate") == 2

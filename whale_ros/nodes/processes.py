@@ -27,7 +27,7 @@ class RunFailed(Exception):
 
 def isolate() -> None:
     """Stay on this machine, in a ROS domain of our own: no real arm must hear of this."""
-    outside = int(os.environ.get("ROS_DOMAIN_ID", 0))
+    outside = int(os.environ.get("ROS_DOMAIN_ID") or 0)
     try:  # tests have 20 on; kept until this process ends
         number, _ = take_domain(n for n in range(1, 20) if n != outside)
     except RuntimeError as error:
