@@ -1,0 +1,146 @@
+"""A LeRobot dataset as episodes of ours."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from whale_ros.actions.space import DIM, ActionSpace
+from whale_ros.data.episodes import Episode, EpisodeInfo, add_to_manifest, save_episode
+from whale_ros.data.lerobot.exporting import ACTION, CAMERA, KNOWN, OURS, STATE
+from whale_ros.data.lerobot.files import INFO, Info, read_episodes, read_info
+from whale_ros.data.lerobot.mapping import Mapping
+from whale_ros.data.lerobot.pieces import pieces, space_of, steps_between
+from whale_ros.data.lerobot.rows import Rows
+
+HELD_OUT = 10  # every tenth episode, or the last of fewer, is for validation
+
+Found = Iterator[tuple[str, Episode, dict[str, Any]]]  # number, episode, EpisodeInfo but for file
+
+
+@dataclass
+class Report:
+    """What became of a dataset."""
+
+    space: ActionSpace
+    episodes: list[EpisodeInfo] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)  # which, and why, in words
+
+
+def import_dataset(
+    dataset: Path, out: Path, mapping: Mapping | None, space: ActionSpace, resolution: int
+) -> Report:
+    """Add a LeRobot dataset to a folder of episodes.
+
+    mapping: what its columns mean. With one, rows that are `space.step_s` apart are kept, the
+    central squares of their pictures at `resolution` pixels a side, and the actions from each to
+    the next composed into one. An episode is cut where an action is beyond `space`, and left out
+    where too little remains or its actions do not explain how the hand moved. Without a mapping
+    the dataset must be an export of ours, and comes back as it was, whatever `space` and
+    `resolution` are.
+
+    Raises ValueError naming the file that is absent, broken, contradicts another or does not fit.
+    """
+    info = read_info(dataset)
+    if mapping is None:
+        report = Report(_ours(dataset)[0])
+        found = _read_ours(dataset, info)
+    else:
+        report = Report(space_of(mapping, space))
+        found = _read_theirs(dataset, info, mapping, resolution, report)
+    name = dataset.resolve().name
+    for number, episode, about in found:
+        file = f"{about['split']}/{name}_{number}.npz"
+        save_episode(out / file, episode)
+        report.episodes.append(EpisodeInfo(file=file, **about))
+    if not report.episodes:
+        reasons = "; ".join(report.left_out[:3]) or "it has none"
+        raise ValueError(f"{dataset} holds no episode that is of use: {reasons}")
+    add_to_manifest(out, report.space, report.episodes)
+    return report
+
+
+def _read_theirs(
+    dataset: Path, info: Info, mapping: Mapping, resolution: int, report: Report
+) -> Found:
+    try:
+        mapping.must_fit(info)
+        steps_between(info.fps, report.space.step_s)
+    except ValueError as error:
+        raise ValueError(f"{dataset / INFO} does not fit: {error}") from None
+    widths = {column: info.width(column) for column in mapping.columns}
+    rows_of, share = Rows(info.fps, widths, mapping.camera), min(HELD_OUT, info.episodes)
+    for stored in tqdm(read_episodes(dataset, info, mapping.camera), "importing", disable=None):
+        rows = rows_of.read(stored)
+        try:
+            found, left_out = pieces(mapping, rows, info, report.space)
+        except ValueError as error:
+            raise ValueError(f"{stored.rows}, episode {stored.number}: {error}") from None
+        report.left_out += [f"episode {stored.number}: {why}" for why in left_out]
+        for i, piece in enumerate(found):
+            episode = Episode(
+                frames=rows_of.pictures(stored, piece.rows, resolution),
+                actions=piece.actions,
+                hand_position=piece.hand_position,
+                success=piece.success,
+            )
+            held_out = share > 1 and stored.number % share == share - 1
+            yield (
+                f"{stored.number:06d}_{i}",
+                episode,
+                {
+                    "split": "validation" if held_out else "train",
+                    "task": stored.task,
+                    "behavior": "demonstration",
+                    "seed": stored.number,
+                },
+            )
+
+
+def _read_ours(dataset: Path, info: Info) -> Found:
+    _, abouts = _ours(dataset)
+    stored = read_episodes(dataset, info, CAMERA)
+    if [about["task"] for about in abouts] != [episode.task for episode in stored]:
+        raise ValueError(
+            f"{dataset} was changed since its export, {OURS} tells of other episodes; say what "
+            "its columns mean (`--mapping`), as of any other LeRobot dataset"
+        )
+    known = {name: width for name, width in KNOWN.items() if name in info.features}
+    rows_of = Rows(info.fps, {ACTION: DIM, STATE: 3, **known}, CAMERA)
+    for episode, about in zip(tqdm(stored, "importing", disable=None), abouts, strict=True):
+        rows = {name: column.astype(np.float32) for name, column in rows_of.read(episode).items()}
+        result = Episode(
+            frames=rows_of.pictures(episode, np.arange(episode.length), resolution=0),
+            actions=rows[ACTION][:-1],
+            hand_position=rows[STATE],
+            object_position=rows.get("object_position"),
+            progress=rows["progress"][:, 0] if "progress" in known else None,
+            success=rows["success"][:, 0] > 0.5 if "success" in known else None,
+        )
+        yield f"{episode.number:06d}", result, about
+
+
+def _ours(dataset: Path) -> tuple[ActionSpace, list[dict[str, Any]]]:
+    """Raises ValueError if the dataset is no export of ours."""
+    path = dataset / OURS
+    if not path.is_file():
+        raise ValueError(
+            f"{dataset} was not exported from here, so say what its columns mean (`--mapping`, "
+            "see docs/lerobot.md)"
+        )
+    try:
+        content = json.loads(path.read_text())
+        for about in content["episodes"]:
+            EpisodeInfo(file="", **about)
+            if not re.fullmatch(r"\w+", about["split"]):
+                raise ValueError(f"a split is called {about['split']!r}")
+        return ActionSpace.from_dict(content["action_space"]), content["episodes"]
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"{path} does not tell of episodes: {error}") from None
