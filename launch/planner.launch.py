@@ -61,6 +61,13 @@ def generate_launch_description() -> LaunchDescription:
                 "Empty: as in the robot's file.",
             ),
             DeclareLaunchArgument(
+                "use_sim_time",
+                default_value="false",
+                choices=["true", "false"],
+                description="Take the time from /clock, which must come 50 times a second or more: the "
+                "gate takes less for jumps.",
+            ),
+            DeclareLaunchArgument(
                 "namespace",
                 default_value="",
                 description="Put before the names of all nodes and topics, for several arms.",
@@ -90,6 +97,7 @@ def start_nodes(context) -> list[Action]:
         )
 
     given = {name: arguments[name] for name in [*PARAMETERS, "command_type"] if arguments[name]}
+    given["use_sim_time"] = arguments["use_sim_time"] == "true"
     nodes = ["gate", "world_model", "planner"]
     if sim:
         nodes += ["sim_robot", "scripted_policy"]
@@ -103,7 +111,7 @@ def start_nodes(context) -> list[Action]:
             parameters=[
                 str(CONFIG / f"{name}.yaml"),
                 str(CONFIG / "robots" / f"{robot}.yaml"),
-                *([given] if given else []),
+                given,
             ],
             arguments=["--ros-args", "--log-level", arguments["log_level"]],
             output="screen",

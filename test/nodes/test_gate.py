@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 from builtin_interfaces.msg import Duration
@@ -14,6 +15,7 @@ from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.time import Time
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
 from std_msgs.msg import Bool, Float64, String
 from std_srvs.srv import Trigger
@@ -31,8 +33,9 @@ FILES = ("--params-file", "config/gate.yaml", "--params-file", "config/robots/si
 class World:
     """Camera 10 Hz, pose 50 Hz, heartbeat 10 Hz; the planner approves when told to."""
 
-    def __init__(self, ros) -> None:
+    def __init__(self, ros, now: Callable[[], Time] | None = None) -> None:
         self.ros, node = ros, ros.node
+        self.now = now or node.get_clock().now
         self.silent: set[str] = set()
         self.uncertainty = 0.1
         self.sequence = 0
@@ -49,7 +52,7 @@ class World:
         self.grippers = ros.listen(Float64, "gripper/command")
 
     def _stamp(self, message):
-        message.header.stamp = self.ros.node.get_clock().now().to_msg()
+        message.header.stamp = self.now().to_msg()
         return message
 
     def _send_image(self) -> None:
@@ -77,7 +80,7 @@ class World:
 
     def chunk(self, actions=((0.02, 0, 0, 0, 0, 0, 0.5),) * 8, **change) -> ApprovedChunk:
         self.sequence += 1
-        now = self.ros.node.get_clock().now()
+        now = self.now()
         message = ApprovedChunk(session="s", sequence=self.sequence, checkpoint="abc")
         message.uncertainty, message.threshold = 0.2, 0.5
         message.header.stamp = now.to_msg()
@@ -119,6 +122,23 @@ class World:
         self.ros.wait(
             lambda: self.status.state == state and not self.moving(), f"state {state} and zeros"
         )
+
+
+class SimTime:
+    """Publishes /clock while the test waits, each time a period later, as a simulator does."""
+
+    def __init__(self, ros, hz: float) -> None:
+        self.ns, self.period_ns, self.runs = 10**12, round(1e9 / hz), True
+        self._publisher = ros.node.create_publisher(Clock, "/clock", 1)
+        ros.node.create_timer(1 / hz, self._tick)
+
+    def now(self) -> Time:
+        return Time(nanoseconds=self.ns)
+
+    def _tick(self) -> None:
+        if self.runs:
+            self.ns += self.period_ns
+            self._publisher.publish(Clock(clock=self.now().to_msg()))
 
 
 @pytest.fixture
@@ -269,6 +289,62 @@ def test_a_camera_topic_of_another_type_is_named(ros, start):
     words = "camera/image carries std_msgs/msg/String, expected sensor_msgs/msg/Image"
     ros.wait(lambda: statuses and words in statuses[-1].reason, f"{words!r} in the status")
     assert statuses[-1].state == GateStatus.HOLD
+
+
+def test_qos_of_the_chunks_that_do_not_fit_are_named_on_both_sides(world, ros):
+    ros.node.create_publisher(ApprovedChunk, "approved_chunk", BEST_EFFORT)
+    words = "approved_chunk has incompatible QoS: test publishes best_effort and volatile, we want"
+    ros.wait(lambda: words in world.status.reason, f"{words!r} in the status")
+    assert world.status.state == GateStatus.HOLD
+
+
+def test_an_estop_topic_of_another_type_is_named(ros, start):
+    ros.node.create_publisher(String, "estop", 1)
+    start("gate", *FILES, "-p", "estop_topic:=estop")
+    statuses = ros.listen(GateStatus, "gate/status")
+    words = "estop carries std_msgs/msg/String, expected std_msgs/msg/Bool"
+    ros.wait(lambda: statuses and words in statuses[-1].reason, f"{words!r} in the status")
+
+
+def test_in_simulated_time_it_moves_and_a_clock_that_pauses_or_jumps_holds_it(ros, start):
+    clock = SimTime(ros, hz=50)
+    world = World(ros, clock.now)
+    start("gate", *FILES, "-p", "use_sim_time:=true")
+    world.wait_released()
+    world.start_moving()
+
+    clock.runs = False
+    world.wait_held(GateStatus.HOLD)
+    ros.wait(lambda: "ROS time has stood still" in world.status.reason, "the reason")
+    stamp, before = world.status.header.stamp, len(world.commands)
+    ros.wait(lambda: len(world.commands) > before + 20, "zeros while time stands still")
+    assert world.status.header.stamp == stamp and not world.moving()
+    clock.runs = True
+    world.wait_released()
+    assert world.status.chunks_executed == 1 and not world.moving(), "the old chunk is gone"
+    world.start_moving()
+
+    clock.ns += 5 * 10**8
+    world.wait_held(GateStatus.HOLD)
+    assert "ROS time jumped by +0.5" in world.status.reason
+    world.wait_released()
+    world.start_moving()
+
+    clock.ns -= 3 * 10**9
+    world.wait_held(GateStatus.LATCHED)
+    assert "ROS time jumped by -" in world.status.reason
+    ros.wait(lambda: ros.call(Trigger, "gate/reset").success, "the reset")
+    world.wait_released()
+    world.start_moving()
+
+
+def test_simulated_time_that_is_told_too_seldom_holds_and_the_rate_is_named(ros, start):
+    clock = SimTime(ros, hz=10)
+    world = World(ros, clock.now)
+    start("gate", *FILES, "-p", "use_sim_time:=true")
+    words = "simulated time must come on /clock 50 times a second"
+    ros.wait(lambda: world.statuses and words in world.status.reason, f"{words!r} in the status")
+    assert world.status.state == GateStatus.HOLD
 
 
 def test_poses_are_commanded_where_the_arm_takes_poses(ros, start):

@@ -45,7 +45,7 @@ from whale_ros.nodes.lean_node import LeanNode
 from whale_ros.nodes.parameters import BadParameter, Parameter, declare, refuse
 from whale_ros.nodes.sequences import ACTION_SPACE_PARAMETERS, action_space, seconds
 from whale_ros.nodes.serialized_image import picture_of, stamp_of
-from whale_ros.nodes.topics import why_silent, wrong_type
+from whale_ros.nodes.topics import why_deaf, why_silent, wrong_type
 from whale_ros.srv import SetGateMode
 
 DEFAULT = GateConfig()
@@ -471,11 +471,14 @@ class GateNode(LeanNode):
             ("camera", "camera_topic", Image),
             ("pose", "pose_topic", PoseStamped),
             ("heartbeat", "uncertainty_topic", Uncertainty),
-            ("", "chunk_topic", ApprovedChunk),
+            ("estop", "estop_topic", Bool),
         ):
-            why = why_silent if check in unheard else wrong_type
-            if problem := why(self, self._values[topic], message_type):
+            name, why = self._values[topic], why_silent if check in unheard else wrong_type
+            if name and (problem := why(self, name, message_type)):
                 problems[topic] = problem
+        # Chunks may be rare, so silence there says nothing.
+        if problem := why_deaf(self, self._values["chunk_topic"], ApprovedChunk):
+            problems["chunk_topic"] = problem
         self._gate.on_graph(problems, tuple(others))
 
     def _other_publishers(self, topic: str) -> list[str]:

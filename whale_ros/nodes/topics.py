@@ -8,23 +8,30 @@ from rclpy.qos import QoSCompatibility, QoSProfile, qos_check_compatible
 
 def why_silent(node: Node, topic: str, message_type: type) -> str:
     """Say why no message of this type has come from a topic, as far as the graph tells."""
+    if why := why_deaf(node, topic, message_type):
+        return why
+    if not node.get_publishers_info_by_topic(node.resolve_topic_name(topic)):
+        return f"nobody publishes {topic} ({type_name(message_type)})"
+    return f"{topic} has a publisher but is silent"
+
+
+def why_deaf(node: Node, topic: str, message_type: type) -> str:
+    """Why we cannot hear a publisher of a topic; empty if we can, or if there is none."""
     if wrong := wrong_type(node, topic, message_type):
         return wrong
     full_name = node.resolve_topic_name(topic)
-    publishers = node.get_publishers_info_by_topic(full_name)
-    if not publishers:
-        return f"nobody publishes {topic} ({type_name(message_type)})"
     us = node.get_name(), node.get_namespace()
     for own in node.get_subscriptions_info_by_topic(full_name):
-        for other in publishers:
+        if (own.node_name, own.node_namespace) != us:
+            continue
+        for other in node.get_publishers_info_by_topic(full_name):
             fit, _ = qos_check_compatible(other.qos_profile, own.qos_profile)
-            ours = (own.node_name, own.node_namespace) == us
-            if ours and fit == QoSCompatibility.ERROR:
+            if fit == QoSCompatibility.ERROR:
                 return (
                     f"{topic} has incompatible QoS: {other.node_name} publishes "
                     f"{_in_words(other.qos_profile)}, we want {_in_words(own.qos_profile)}"
                 )
-    return f"{topic} has a publisher but is silent"
+    return ""
 
 
 def wrong_type(node: Node, topic: str, message_type: type) -> str:
