@@ -64,8 +64,8 @@ def generate_launch_description() -> LaunchDescription:
                 "use_sim_time",
                 default_value="false",
                 choices=["true", "false"],
-                description="Take the time from /clock, which must come 50 times a second or more: the "
-                "gate takes less for jumps.",
+                description="Take the time from /clock. It must come 50 times a second or more: "
+                "the gate takes less for jumps.",
             ),
             DeclareLaunchArgument(
                 "namespace",
