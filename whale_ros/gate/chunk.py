@@ -120,7 +120,7 @@ def why_unsure(chunk: Chunk, running_checkpoint: str) -> str | None:
     if not 0 < chunk.uncertainty <= MAX_UNCERTAINTY:
         return f"its uncertainty {chunk.uncertainty:g} is impossible and counts as maximal"
     if not positive(chunk.threshold) or chunk.uncertainty > chunk.threshold:
-        return "its " + compare("uncertainty", chunk.uncertainty, chunk.threshold)
+        return compare("its uncertainty", chunk.uncertainty, chunk.threshold)
     if chunk.checkpoint != running_checkpoint or not running_checkpoint:
         return (
             f"checkpoint {chunk.checkpoint[:12]!r} approved it, "
