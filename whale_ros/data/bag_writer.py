@@ -6,6 +6,7 @@ compressed: pictures gain little by what a robot has time for, and compressed on
 
 from __future__ import annotations
 
+import functools
 import os
 import queue
 import shutil
@@ -35,6 +36,12 @@ class Topic:
     definition: str
     qos: str = ""
     type_hash: str = ""
+
+    @functools.cached_property
+    def has_header(self) -> bool:
+        """Whether messages begin with a stamp."""
+        lines = (line.split("#")[0].split() for line in self.definition.splitlines())
+        return next(filter(None, lines), [""])[0] == "std_msgs/Header"
 
 
 class BagWriter:

@@ -40,9 +40,11 @@ class Recording:
 
     topics: name in the bag (absolute) by role, of those that were recorded:
         camera sensor_msgs/Image or CompressedImage; pose geometry_msgs/PoseStamped of the hand;
-        gripper sensor_msgs/JointState, position[0] 0 open .. 1 closed;
-        command geometry_msgs/TwistStamped (command_type "twist") or PoseStamped ("pose");
-        gripper_command std_msgs/Float64, 0 open .. 1 closed, sent when it changes or more often.
+        gripper and gripper_command sensor_msgs/JointState or std_msgs/Float64 and the like, see
+        `whale_ros.data.conventions.TYPES`; of several numbers the first counts;
+        command geometry_msgs/TwistStamped (command_type "twist") or PoseStamped ("pose").
+    gripper_open, gripper_closed: what the gripper's numbers are then.
+    command_timeout_s: a twist holds no longer.
     extra_topics: others that are in the bag, for people.
     action_source: "commanded_twists", or "pose_differences" of measured poses and gripper.
     action_space: as ActionSpace.to_dict() writes it; {} in bags that do not say.
@@ -51,8 +53,8 @@ class Recording:
     success: what the operator said; None until then.
     stopped_by: "operator", or in words what else ended it; "" until then, so also after a crash.
     checks: at the end, the worst of each over the episode: name, ok, value, threshold, message.
-    statistics: by topic: type, messages, bytes, rate_hz, longest_gap_s, missing, backwards (of
-        header stamps; null where there are none); see whale_ros.data.recording_checks.
+    statistics: by topic, of what came during the episode: type, messages, bytes, rate_hz,
+        longest_gap_s, missing and backwards (by header stamps; null where there are none).
     lost: messages that arrived and were not written, because the disk was too slow.
     versions: of whale_ros, mcap and the ROS distribution.
     """
@@ -65,6 +67,9 @@ class Recording:
     began: float
     command_type: str = "twist"
     action_space: dict[str, Any] = field(default_factory=dict)
+    command_timeout_s: float = 0.1
+    gripper_open: float = 0.0
+    gripper_closed: float = 1.0
     extra_topics: list[str] = field(default_factory=list)
     task: str = ""
     note: str = ""

@@ -109,6 +109,7 @@ class RecordingChecks:
     def begin(self) -> None:
         """A new episode; rates and periods go on."""
         self._worst: dict[str, Check] = {}
+        self._of_pictures: dict[str, Check] = {}  # the worst since the last look
         for topic in self.topics.values():
             topic.begin()
 
@@ -123,7 +124,10 @@ class RecordingChecks:
     def feed_picture(self, stamp_s: float, pixels: int) -> None:
         """pixels: a hash of them."""
         self._skew.feed_image(stamp_s)
-        self._picture.feed(pixels, self._position)
+        if self._position is not None:
+            self._picture.feed(pixels, self._position)
+        for check in self._see():
+            _remember(self._of_pictures, check)
 
     def feed_pose(self, stamp_s: float, position: np.ndarray) -> None:
         """position: (3,) of the hand [m]."""
@@ -136,20 +140,19 @@ class RecordingChecks:
         checks = [
             self._rate("camera", now_s, SLOWER / limits.camera_period_s),
             self._rate("pose", now_s, limits.min_pose_rate_hz),
-            self._skew.check(),
-            self._picture.check(self._position),
+            *(self._of_pictures.values() or self._see()),
             *(self._whole(role) for role in ("camera", "pose")),
             Check(
                 "disk", free_gb > limits.floor_gb, free_gb, limits.floor_gb,
                 f"{free_gb:.1f} GB left, recording ends at {limits.floor_gb:g} GB",
             ),
-            Check("written", lost == 0, lost, 0.0, f"{lost} messages lost: the disk is too slow"),
+            Check("written", not lost, lost, 0.0, f"{lost} messages lost, as the disk is too slow"),
         ]  # fmt: skip
+        self._of_pictures = {}
         for check in checks:
-            worst = self._worst.get(check.name)
-            counts_up = check.name.endswith("_missing")
-            if worst is None or counts_up or _badness(check) > _badness(worst):
-                self._worst[check.name] = check
+            if check.name.endswith("_missing"):  # counted since `begin`
+                self._worst.pop(check.name, None)
+            _remember(self._worst, check)
         return checks
 
     @property
@@ -170,6 +173,9 @@ class RecordingChecks:
         keys = ("name", "ok", "value", "threshold", "message")
         return [{key: asdict(check)[key] for key in keys} for check in self._worst.values()]
 
+    def _see(self) -> tuple[Check, Check]:
+        return self._skew.check(), self._picture.check(self._position)
+
     def _rate(self, role: str, now_s: float, lowest: float) -> Check:
         rate = self.topics[role].recent_rate_hz(now_s) if role in self.topics else 0.0
         message = f"{role} comes with {rate:.1f} Hz, at least {lowest:.1f} are needed"
@@ -186,6 +192,12 @@ class RecordingChecks:
         message += f", {backwards} stamps went backwards" if backwards else ""
         ok = missing <= allowed and not backwards
         return Check(f"{role}_missing", ok, missing, allowed, message)
+
+
+def _remember(worst: dict[str, Check], check: Check) -> None:
+    known = worst.get(check.name)
+    if known is None or _badness(check) > _badness(known):
+        worst[check.name] = check
 
 
 def _badness(check: Check) -> tuple[bool, float]:

@@ -84,6 +84,7 @@ class RecordingSession:
             raise Refused("nothing is being recorded")
         self.state, self.duration_s = State.STOPPED, now_s - self._began_s
         self._writer.close()
+        self._checks.look(now_s, self.free_gb(), self._writer.lost)
         self.recording = replace(
             self.recording,
             duration_s=round(self.duration_s, 3),
