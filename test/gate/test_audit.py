@@ -1,10 +1,14 @@
 import json
 import math
+import os
+import resource
+import stat
+import threading
 import time
 
 import pytest
 
-from whale_ros.gate.audit import AuditLog
+from whale_ros.gate.audit import QUEUE, AuditLog
 
 
 def wait(condition):
@@ -56,3 +60,79 @@ def test_a_full_disk_does_not_stop_it():
     wait(lambda: "No space left" in log.problem)
     log.close()
     assert log.lost >= 5000
+
+
+def test_everybody_may_read_it_and_its_owner_alone_may_write(tmp_path):
+    before = os.umask(0)
+    try:
+        log = AuditLog(tmp_path / "audit.jsonl", {})
+        log.close()
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(log.path.stat().st_mode) == 0o644
+
+
+def test_a_process_does_not_wait_for_it_at_its_end(tmp_path):
+    log = AuditLog(tmp_path / "audit.jsonl", {})
+    (thread,) = [t for t in threading.enumerate() if t.name == "audit_log"]
+    assert thread.daemon
+    log.close()
+    assert not thread.is_alive()
+
+
+@pytest.fixture
+def stuck(tmp_path):
+    """A log on a disk that takes nothing (a pipe without a reader), its first line under way."""
+    os.mkfifo(tmp_path / "audit.jsonl")
+    log = AuditLog(tmp_path / "audit.jsonl", {})
+    wait(lambda: log._queue.empty())
+    yield log
+    reader = os.open(log.path, os.O_RDONLY | os.O_NONBLOCK)
+    log._queue.queue.clear()
+    log.close()
+    os.close(reader)
+
+
+def test_so_many_decisions_wait_for_a_slow_disk_and_others_are_counted(stuck):
+    stuck.write({"event": "x"} for _ in range(QUEUE))
+    assert stuck.lost == 0 and QUEUE == 1000
+    stuck.write([{"event": "x"}] * 3)
+    assert stuck.lost == 3
+    started = time.monotonic()
+    stuck.close(timeout_s=0.1)
+    assert time.monotonic() - started < 5
+
+
+def test_a_disk_that_does_not_answer_is_not_waited_for(stuck):
+    started = time.monotonic()
+    stuck.close(timeout_s=0.1)
+    assert time.monotonic() - started < 5
+
+
+def test_a_disk_that_fills_up_in_the_middle_of_a_line_keeps_none_of_it(tmp_path):
+    """Here a file may not grow beyond what the limit on its size allows."""
+    log = AuditLog(tmp_path / "audit.jsonl", {"padding": "x" * 2_000_000})
+    wait(lambda: log.path.exists() and log.path.stat().st_size > 2_000_000)
+    size = log.path.stat().st_size
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 10, hard))
+    try:
+        log.write([{"event": "longer than ten bytes"}])
+        wait(lambda: log.problem)
+        assert log.path.stat().st_size == size and log.lost == 1
+        assert log.problem == f"cannot write {log.path}: No space left on device"
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    log.write([{"event": "reset"}, {"event": "stop"}])
+    log.close()
+    lines = [json.loads(line) for line in log.path.read_text().splitlines()]
+    assert lines[1:] == [{"event": "reset", "lost_before": 1}, {"event": "stop"}]
+    assert not log.problem
+
+
+def test_what_is_no_number_is_written_in_words(tmp_path):
+    log = AuditLog(tmp_path / "audit.jsonl", {})
+    log.write([{"a": 0.5, "b": math.nan, "c": -math.inf, "d": "x", "e": 3, "f": None, "g": [1.0]}])
+    log.close()
+    line = json.loads(log.path.read_text().splitlines()[1])
+    assert line == {"a": 0.5, "b": "nan", "c": "-inf", "d": "x", "e": 3, "f": None, "g": [1.0]}

@@ -1,4 +1,5 @@
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -88,3 +89,61 @@ def test_however_late_the_gate_looks_clocks_that_run_alike_are_no_jump(waits):
         now = dataclasses.replace(now, steady=now.steady + wait, ros=now.ros + wait)
         clock.look(now)
         assert not clock.jumped
+
+
+# ---- at the limits
+
+EARLY = 1e-30  # so early that what follows is exact
+
+
+def looked(*moments):
+    """The checks after looks at moments (steady, ros)."""
+    clock = ClockWatch(Now(*moments[0]))
+    for moment in moments[1:]:
+        clock.look(Now(*moment))
+    return clock.checks()
+
+
+@pytest.mark.parametrize(
+    ("steady", "ros", "jump_s", "ok"),
+    [
+        (0.0, 0.05, 0.05, True),
+        (0.0, 0.051, 0.051, False),
+        (0.25, 0.25, 0.0, True),
+        (0.25, 0.5, 0.25, False),
+        (0.25, 0.125, -0.125, False),
+        (0.05, EARLY, -0.05, True),
+        (3.0, 4.0, 1.0, False),
+        (0.25, math.nan, math.nan, False),
+    ],
+)
+def test_a_jump_is_by_how_much_ros_time_leaves_the_steady_clock(steady, ros, jump_s, ok):
+    check = looked((0.0, EARLY), (steady, ros))[1]
+    assert check.ok == ok and check.urgent
+    assert (check.name, check.threshold) == ("clock_jump", 0.05)
+    assert check.value == pytest.approx(abs(jump_s), abs=1e-12, nan_ok=True)
+    assert check.message == (
+        f"ROS time jumped by {jump_s:+.3f} s, limit 0.05 s "
+        "(simulated time must come on /clock 50 times a second)"
+    )
+
+
+def test_a_jump_is_told_once_and_before_the_first_look_there_was_none():
+    assert looked((5.0, 7.0))[1].value == 0.0
+    assert not looked((1.0, 7.0), (2.0, 9.0))[1].ok
+    assert looked((1.0, 7.0), (2.0, 9.0), (3.0, 10.0))[1].ok
+
+
+@pytest.mark.parametrize(("still_s", "ok"), [(0.0, True), (0.2, True), (0.20001, False)])
+def test_ros_time_may_stand_still_for_a_moment(still_s, ok):
+    check = looked((0.0, 7.0), (still_s, 7.0))[0]
+    assert check.ok == ok and not check.urgent and check.value == still_s
+    assert (check.name, check.threshold) == ("clock", 0.2)
+    assert check.message == f"ROS time has stood still for {still_s:.3f} s, limit 0.2 s"
+
+
+@pytest.mark.parametrize(
+    ("advance_s", "still_s"), [(0.5e-6, 2.0), (1.5e-6, 1.0), (-1.5e-6, 1.0), (2.0, 1.0)]
+)
+def test_what_is_more_than_rounding_is_an_advance(advance_s, still_s):
+    assert looked((0.0, 7.0), (1.0, 7.0 + advance_s), (2.0, 7.0 + advance_s))[0].value == still_s

@@ -1,10 +1,13 @@
 import dataclasses
+import math
 
 import numpy as np
 import pytest
 
+from whale_ros.gate.check import Now
 from whale_ros.gate.config import GateConfig
 from whale_ros.gate.core import State
+from whale_ros.gate.estop import EStop
 
 CONFIG = dataclasses.replace(GateConfig(), estop_topic="estop")
 SLOW = np.tile([0.005, 0, 0, 0, 0, 0, 0], (8, 1))
@@ -78,3 +81,33 @@ def test_where_there_is_none_none_is_missed(new_rig):
     rig.silent = {"estop"}
     rig.cycle(130)
     assert "estop" not in [check.name for check in rig.status.checks] and rig.send() is None
+
+
+@pytest.mark.parametrize(
+    ("age", "pressed", "ok", "message"),
+    [
+        (0.0, False, True, "the e-stop on /red was heard 0.000 s ago"),
+        (0.1, False, True, "the e-stop on /red was heard 0.100 s ago"),
+        (
+            0.11, False, False,
+            "the e-stop on /red was heard 0.110 s ago, limit 0.1 s: counts as pressed",
+        ),
+        (-0.01, False, False, "the e-stop on /red was heard -0.010 s ago, limit 0.1 s: "
+         "counts as pressed"),
+        (0.0, True, False, "the e-stop on /red is pressed"),
+        (9.0, True, False, "the e-stop on /red is pressed"),
+    ],
+)  # fmt: skip
+def test_what_it_says_is_believed_for_a_tenth_of_a_second(age, pressed, ok, message):
+    estop = EStop("/red", 0.1)
+    estop.feed(Now(0.0, 1.0), pressed)
+    check = estop.check(Now(age, 1.0))
+    assert (check.name, check.ok, check.value, check.threshold) == ("estop", ok, age, 0.1)
+    assert check.message == message and check.urgent and estop.was_heard
+
+
+def test_silence_from_the_start_counts_as_pressed():
+    estop = EStop("/red", 0.1)
+    check = estop.check(Now(0.0, 1.0))
+    assert not check.ok and check.value == math.inf and check.urgent and not estop.was_heard
+    assert check.message == "no e-stop was heard on /red: counts as pressed"

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from whale_ros.gate.core import State
-from whale_ros.gate.picture import MOVED_M, MOVING_M, REPEATS, PictureWatch
+from whale_ros.gate.picture import MOVED_M, MOVING_M, REPEATS, KindWatch, Picture, PictureWatch
 
 HERE = np.array([0.0, 0.6, 0.2])
 
@@ -109,3 +109,102 @@ def test_an_impossible_picture_is_dropped_and_does_not_count(rig, change, words)
     rig.picture_kind = change
     rig.cycle(40)
     assert rig.status.state is State.HOLD and words in rig.status.reason
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "step", "size", "words"),
+    [
+        (1, 1, 1, 1, None),
+        (2, 3, 3, 6, None),
+        (2, 3, 9, 18, None),
+        (0, 3, 9, 0, "its size is 3 x 0 mono8 with rows of 9 bytes"),
+        (2, 0, 9, 18, "its size is 0 x 2 mono8 with rows of 9 bytes"),
+        (2, 4, 3, 6, "its size is 4 x 2 mono8 with rows of 3 bytes"),
+        (2, 3, 9, 17, "it has 17 bytes, expected 2 rows of 9"),
+        (2, 3, 9, 19, "it has 19 bytes, expected 2 rows of 9"),
+    ],
+)
+def test_a_picture_has_rows_that_hold_its_pixels(height, width, step, size, words):
+    assert Picture(0, height, width, "mono8", step, size).why_bad() == words
+
+
+def picture(width=4, encoding="mono8"):
+    return Picture(0, 2, width, encoding, 16, 32)
+
+
+def test_the_kind_is_width_height_and_encoding_and_stays_that_of_the_first():
+    watch = KindWatch()
+    assert watch.check().ok, "none has come"
+    for one, ok in ((picture(), True), (picture(5), False), (picture(), True)):
+        watch.feed(one)
+        check = watch.check()
+        assert (check.name, check.ok, check.value, check.threshold) == (
+            "picture_kind", ok, float(not ok), 0.0,
+        )  # fmt: skip
+        assert check.urgent
+    assert check.message == "pictures are 4 x 2 mono8"
+    watch.feed(picture(encoding="rgb8"))
+    assert watch.check().message == "pictures are 4 x 2 rgb8, the first ones were 4 x 2 mono8"
+    watch.accept()
+    assert watch.check().ok and watch.check().message == "pictures are 4 x 2 rgb8"
+    watch.feed(picture())
+    assert not watch.check().ok
+
+
+def alternate(watch, step_m, times):
+    """The hand goes there and back, by exactly the same way each time."""
+    there = HERE * 0 + [step_m, 0, 0]
+    for number in range(times + 1):
+        watch.feed(42, there * (number % 2))
+    return there * (times % 2)
+
+
+@pytest.mark.parametrize(
+    ("step_m", "times", "message"),
+    [
+        (0.004, 5, "the camera showed one picture 6 times"),  # 0.02 m is not more than that
+        (0.00401, 4, "the camera showed one picture 5 times"),
+        (0.001, 99, "the camera showed one picture 1 times"),  # a millimetre is no motion
+        (
+            0.00401, 5,
+            "the camera showed one picture 6 times while the hand moved 0.020 m: it is frozen",
+        ),
+        (
+            0.0011, 19,
+            "the camera showed one picture 20 times while the hand moved 0.021 m: it is frozen",
+        ),
+    ],
+)  # fmt: skip
+def test_the_way_of_the_hand_is_measured_and_told(step_m, times, message):
+    watch = PictureWatch()
+    check = watch.check(alternate(watch, step_m, times))
+    assert check.message == message and check.ok == ("frozen" not in message)
+    counted = int(message.split(" times")[0].split()[-1]) - 1
+    assert (check.name, check.value, check.threshold) == ("picture", counted, 5)
+    assert not check.urgent
+
+
+def test_the_way_since_the_newest_picture_counts_too():
+    watch = PictureWatch()
+    at = alternate(watch, 0.003, 5)
+    assert watch.check(at).ok and watch.check(at + [0.0, 0.0049, 0.0]).ok
+    check = watch.check(at + [0.0, 0.0051, 0.0])
+    assert not check.ok and "moved 0.020 m" in check.message
+
+
+def test_where_the_hand_is_not_known_it_has_not_moved():
+    watch = PictureWatch()
+    for _ in range(50):
+        watch.feed(42, None)
+    assert watch.check(HERE).ok and watch.check(None).ok and watch.check(None).value == 0
+
+
+def test_of_another_picture_the_counting_begins_anew():
+    watch = PictureWatch()
+    alternate(watch, 0.01, 4)
+    watch.feed(43, HERE * 0)
+    assert watch.check(HERE * 0).value == 0
+    watch.feed(43, HERE * 0 + [0.01, 0, 0])
+    assert watch.check(HERE * 0 + [0.01, 0, 0]).value == 1
+    watch.feed(42, HERE * 0)
+    assert watch.check(HERE * 0).value == 0

@@ -47,6 +47,61 @@ def test_an_image_is_slow_and_not_skewed_however_fast_poses_come(rate_hz):
     assert watch.check().value <= 0.0126
 
 
+def skew(poses, images, limit=0.05):
+    watch = SkewWatch(limit)
+    for stamp in poses:
+        watch.feed_pose(stamp)
+    for stamp in images:
+        watch.feed_image(stamp)
+    return watch.check()
+
+
+@given(
+    st.lists(st.integers(-40, 40), min_size=1, max_size=30, unique=True),
+    st.lists(st.integers(-40, 40), max_size=6),
+)
+def test_it_is_what_the_last_two_images_both_exceed(poses, images):
+    """Stamps in 64ths of a second, which floating point holds exactly."""
+    nearest = [min(abs(image - pose) for pose in poses) / 64 for image in images]
+    expected = min(nearest[-2:]) if len(nearest) > 1 else 0.0
+    check = skew([pose / 64 for pose in poses], [image / 64 for image in images])
+    assert (check.name, check.value, check.threshold) == ("skew", expected, 0.05)
+    assert check.ok == (expected <= 0.05)
+    assert check.message == (f"two images are {expected:.3f} s from the nearest pose, limit 0.05 s")
+
+
+def test_at_its_limit_it_is_none():
+    assert skew([0.0], [0.05, 0.05]).ok and not skew([0.0], [0.051, 0.051]).ok
+
+
+def test_where_there_is_no_pose_there_is_nothing_to_compare():
+    assert skew([], [1.0, 2.0]).value == 0.0
+
+
+def test_poses_less_than_eight_milliseconds_apart_are_left_out():
+    assert skew([0.0, 0.0079], [0.0079] * 2).value == 0.0079
+    assert skew([0.0, 0.008], [0.008] * 2).value == 0.0
+    assert skew([1.0, 0.9921], [0.9921] * 2).value == pytest.approx(0.0079)
+    assert skew([1.0, 0.9], [0.9] * 2).value == 0.0, "also when stamps go back"
+
+
+def test_so_many_poses_are_remembered_and_no_more():
+    assert skew(range(64), [0.0] * 2).value == 0.0
+    assert skew(range(65), [0.0] * 2).value == 1.0
+
+
+def test_what_is_forgotten_is_not_compared():
+    watch = SkewWatch(0.05)
+    watch.feed_pose(0.0)
+    watch.feed_image(9.0)
+    watch.feed_image(9.0)
+    watch.forget()
+    assert watch.check().value == 0.0
+    watch.feed_image(9.0)
+    watch.feed_image(9.0)
+    assert watch.check().value == 0.0, "no pose is left"
+
+
 def test_poses_that_come_late_beside_the_images_hold(rig):
     rig.send(np.tile([0.005, 0, 0, 0, 0, 0, 0], (8, 1)))
     rig.cycle(5)
