@@ -22,6 +22,7 @@ hypothesis.settings.register_profile(
     deadline=None,
     derandomize=True,
     database=None,
+    max_examples=30,
     phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
 )
 

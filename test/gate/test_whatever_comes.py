@@ -79,7 +79,7 @@ def apply(rig, kind, value):
     return 1
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=3 * settings().max_examples)
 @given(st.lists(events, max_size=25))
 def test_whatever_comes_the_command_is_finite_within_limits_and_zero_unless_executing(
     new_rig, sequence
