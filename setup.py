@@ -51,11 +51,14 @@ setup(
         "lerobot": ["av>=15,<16", "pyarrow>=21,<30"],
         "sim": ["gymnasium>=1.1,<1.5", "metaworld==3.1.1", "mujoco==3.3.0"],
         "train": [
+            "lz4>=4.3,<5",
             "matplotlib>=3.8,<4",
+            "rosbags>=0.11,<0.12",  # bags without ROS
             "scikit-image>=0.24,<1",
             "scipy>=1.13,<2",
             "stable-baselines3>=2.9,<3",
             "tensorboard>=2.17,<3",
+            "zstandard>=0.22,<1",
         ],
         "dev": [
             "hypothesis>=6.100,<7",

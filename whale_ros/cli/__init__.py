@@ -6,7 +6,17 @@ import argparse
 import os
 import sys
 
-from whale_ros.cli import calibrate, collect, evaluate, faults, lerobot, models, optimize, train
+from whale_ros.cli import (
+    calibrate,
+    collect,
+    convert,
+    evaluate,
+    faults,
+    lerobot,
+    models,
+    optimize,
+    train,
+)
 from whale_ros.memory import keep_freed_memory
 
 os.environ.setdefault("MUJOCO_GL", "egl")  # before anything imports mujoco
@@ -15,7 +25,9 @@ os.environ.setdefault("MUJOCO_GL", "egl")  # before anything imports mujoco
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="whale", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (collect, train, calibrate, evaluate, optimize, models, faults, lerobot):
+    for module in (
+        collect, convert, lerobot, train, calibrate, evaluate, optimize, models, faults,
+    ):  # fmt: skip
         module.add(commands)
     options = parser.parse_args(arguments)
     keep_freed_memory()

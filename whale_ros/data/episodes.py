@@ -102,15 +102,18 @@ def add_to_manifest(folder: Path, space: ActionSpace, episodes: list[EpisodeInfo
 
     Raises ValueError if those are of another action space.
     """
-    listed: list[EpisodeInfo] = []
-    if (folder / MANIFEST).exists():
-        there, listed = read_manifest(folder)
-        if there != space:
-            raise ValueError(
-                f"the episodes of {folder} have actions of the space {there.signature}, the new "
-                f"ones {space.signature}; choose another folder"
-            )
+    must_take(folder, space)
+    listed = read_manifest(folder)[1] if (folder / MANIFEST).exists() else []
     write_manifest(folder, space, list({e.file: e for e in [*listed, *episodes]}.values()))
+
+
+def must_take(folder: Path, space: ActionSpace) -> None:
+    """Raises ValueError if there are episodes of another action space."""
+    if (folder / MANIFEST).exists() and (there := read_manifest(folder)[0]) != space:
+        raise ValueError(
+            f"the episodes of {folder} have actions of the space {there.signature}, the new "
+            f"ones {space.signature}; choose another folder"
+        )
 
 
 def read_manifest(folder: Path) -> tuple[ActionSpace, list[EpisodeInfo]]:

@@ -1,0 +1,75 @@
+"""What was converted to a dataset, and how: conversion.json beside its manifest."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from whale_ros.actions.space import ActionSpace
+from whale_ros.data.episodes import EpisodeInfo
+
+CONVERSION = "conversion.json"
+BEHAVIOR = "demonstration"
+HELD_OUT = 5  # one of so many demonstrations validates, of the first ones the second
+
+
+class ConversionLog:
+    """kind: what all bags of a dataset have in common. bags: an entry for each, see `convert`."""
+
+    def __init__(self, dataset: Path) -> None:
+        """Raises ValueError if there is a log that cannot be read."""
+        self._path = dataset / CONVERSION
+        self.kind: dict[str, Any] = {}
+        self.bags: list[dict[str, Any]] = []
+        if not self._path.exists():
+            return
+        try:
+            content = json.loads(self._path.read_text())
+            self.kind, self.bags = content["kind"], content["bags"]
+            self.infos()
+            ActionSpace.from_dict(self.kind["action_space"])
+        except (ValueError, TypeError, KeyError) as error:
+            raise ValueError(f"{self._path} is no log of conversions: {error!r}") from error
+
+    @property
+    def space(self) -> ActionSpace:
+        return ActionSpace.from_dict(self.kind["action_space"])
+
+    def infos(self) -> list[EpisodeInfo]:
+        """Episodes of a demonstration share its number and its split."""
+        return [
+            EpisodeInfo(
+                file=episode["file"],
+                split="validation" if bag["number"] % HELD_OUT == 1 else "train",
+                task=bag["task"],
+                behavior=BEHAVIOR,
+                seed=bag["number"],
+            )
+            for bag in self.bags
+            for episode in bag["episodes"]
+        ]
+
+    def number_of(self, sha256: str) -> int | None:
+        """Of the demonstration that was made of these files, if one was."""
+        return next((bag["number"] for bag in self.bags if bag["sha256"] == sha256), None)
+
+    def next_number(self) -> int:
+        return max((bag["number"] for bag in self.bags), default=-1) + 1
+
+    def must_be_of(self, kind: dict[str, Any]) -> None:
+        """Raises ValueError if the bags before were converted in another way."""
+        for key, value in kind.items() if self.kind else ():
+            if self.kind[key] != value:
+                raise ValueError(
+                    f"the dataset was made with {key} {self.kind[key]}, this would be {value}; "
+                    "choose another folder"
+                )
+
+    def add(self, kind: dict[str, Any], bag: dict[str, Any]) -> None:
+        """Atomically."""
+        self.kind, self.bags = kind, [*self.bags, bag]
+        partial = self._path.with_suffix(".partial")
+        content = {"kind": self.kind, "bags": self.bags}
+        partial.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
+        partial.replace(self._path)

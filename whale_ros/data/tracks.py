@@ -1,0 +1,106 @@
+"""What was recorded, by role, and where its clock jumped."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+
+STAMPED = ("camera", "pose", "command")
+JUMP_S = 0.1  # by less a clock may be set; stamps may be so much out of order
+
+
+@dataclass(frozen=True)
+class Track:
+    """N messages of one topic in the order in which they arrived. Seconds since the bag's start."""
+
+    stamp_s: np.ndarray  # (N,) of their headers, NaN where the type has none
+    received_s: np.ndarray  # (N,)
+    values: np.ndarray  # (N, ...)
+
+    def __len__(self) -> int:
+        return len(self.stamp_s)
+
+    def __getitem__(self, index: Any) -> Track:
+        return Track(self.stamp_s[index], self.received_s[index], self.values[index])
+
+    @property
+    def latency_s(self) -> float:
+        """The least: between what stamps and what receives, and between their clocks."""
+        return float((self.received_s - self.stamp_s).min())
+
+    def in_order(self) -> Track:
+        """By stamp; of equal ones the first."""
+        _, index = np.unique(self.stamp_s, return_index=True)
+        return self[index]
+
+    def jumps(self) -> list[tuple[int, float]]:
+        """Messages before which the clock of the stamps was set, and by how much [s].
+
+        It was if a stamp goes back, or if a message seems to arrive faster than any before it.
+        """
+        found = []
+        least = math.inf
+        for i, latency in enumerate(self.received_s - self.stamp_s):
+            back = i > 0 and self.stamp_s[i] < self.stamp_s[i - 1] - JUMP_S
+            if back or latency < least - JUMP_S < math.inf:
+                before = self.received_s[i - 1] - self.stamp_s[i - 1]
+                found.append((i, float(before - latency)))
+                least = latency
+            least = min(least, latency)
+        return found
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """values of camera: (R, R, 3) uint8; pose: position [m] and unit quaternion w x y z, (7,);
+    command: a twist [m/s, rad/s], (6,); gripper_command and gripper: 0 open .. 1 closed.
+    """
+
+    camera: Track
+    pose: Track
+    command: Track
+    gripper_command: Track
+    gripper: Track
+    dropped: dict[str, int] = field(default_factory=dict)  # messages that were of no use, by reason
+
+    def by_role(self) -> dict[str, Track]:
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "dropped"}
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What was left out, in seconds since the bag's start, and why."""
+
+    begin_s: float
+    end_s: float
+    reason: str
+
+
+def between_jumps(tracks: Tracks) -> tuple[list[Tracks], list[Cut]]:
+    """Pieces within which all stamps are of one clock; what arrived while it jumped is left out.
+
+    In a piece the stamps of camera, pose and command rise.
+    """
+    jumps = []
+    for role in STAMPED:
+        track = getattr(tracks, role)
+        for i, by_s in track.jumps():
+            begin, end = float(track.received_s[i - 1]), float(track.received_s[i])
+            jumps.append(Cut(begin, end, f"the clock of the {role} jumped by {by_s:+.2f} s"))
+    pieces, since = [], -math.inf
+    for cut in sorted(jumps, key=lambda cut: cut.begin_s):
+        pieces.append(_received_between(tracks, since, cut.begin_s))
+        since = max(since, cut.end_s)
+    return [*pieces, _received_between(tracks, since, math.inf)], jumps
+
+
+def _received_between(tracks: Tracks, begin_s: float, end_s: float) -> Tracks:
+    parts = {
+        role: track[(begin_s <= track.received_s) & (track.received_s <= end_s)]
+        for role, track in tracks.by_role().items()
+    }
+    ordered = {role: parts[role].in_order() for role in STAMPED}
+    return Tracks(**(parts | ordered), dropped=tracks.dropped)
