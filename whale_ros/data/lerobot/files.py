@@ -129,7 +129,7 @@ def read_episodes(folder: Path, info: Info, camera: str) -> list[Stored]:
                 begin_s = float(table[begin][i].as_py())
                 stored = replace(stored, video=folder / place, video_begin_s=begin_s)
             episodes.append(stored)
-    if [stored.number for stored in episodes] != list(range(info.episodes)):
+    if len(episodes) != info.episodes or any(e.number != i for i, e in enumerate(episodes)):
         raise ValueError(
             f"{folder / 'meta' / 'episodes'} lists {len(episodes)} episodes, which are not the "
             f"{info.episodes} of {INFO} in their order; {ADVICE}"
@@ -149,10 +149,10 @@ def read_table(path: Path, columns: Collection[str]) -> pa.Table:
         raise ValueError(f"{path} is missing; {ADVICE}")
     try:
         with pq.ParquetFile(path) as file:
-            if missing := set(columns) - set(file.schema_arrow.names):
-                raise ValueError(f"it has no column {', '.join(sorted(missing))}")
             if file.metadata.num_rows > MAX_ROWS:
                 raise ValueError(f"it claims {file.metadata.num_rows} rows, over {MAX_ROWS}")
+            if missing := set(columns) - set(file.schema_arrow.names):
+                raise ValueError(f"it has no column {', '.join(sorted(missing))}")
             if (size := _size(file.metadata, columns)) > MAX_BYTES:
                 raise ValueError(f"it claims {size} bytes, over {MAX_BYTES}")
             return file.read(columns=list(columns))
@@ -170,7 +170,7 @@ def vectors(path: Path, table: pa.Table, widths: dict[str, int]) -> dict[str, np
         column = table[name].combine_chunks()
         try:
             lists = pa.types.is_list(column.type) or pa.types.is_fixed_size_list(column.type)
-            if lists and not pc.all(pc.equal(pc.list_value_length(column), width)).as_py():
+            if lists and set(pc.unique(pc.list_value_length(column)).to_pylist()) - {width, None}:
                 raise ValueError(f"not all of its rows have {width} numbers")
             numbers = (column.flatten() if lists else column).cast(pa.float64())
             if column.null_count or numbers.null_count:

@@ -13,14 +13,19 @@ import numpy as np
 from tqdm import tqdm
 
 from whale_ros.actions.space import DIM, ActionSpace
-from whale_ros.data.episodes import Episode, EpisodeInfo, add_to_manifest, save_episode
+from whale_ros.data.conversion_log import BEHAVIOR, HELD_OUT
+from whale_ros.data.episodes import (
+    Episode,
+    EpisodeInfo,
+    add_to_manifest,
+    must_take,
+    save_episode,
+)
 from whale_ros.data.lerobot.exporting import ACTION, CAMERA, KNOWN, OURS, STATE
 from whale_ros.data.lerobot.files import INFO, Info, read_episodes, read_info
 from whale_ros.data.lerobot.mapping import Mapping
 from whale_ros.data.lerobot.pieces import pieces, space_of, steps_between
 from whale_ros.data.lerobot.rows import Rows
-
-HELD_OUT = 10  # every tenth episode, or the last of fewer, is for validation
 
 Found = Iterator[tuple[str, Episode, dict[str, Any]]]  # number, episode, EpisodeInfo but for file
 
@@ -42,7 +47,7 @@ def import_dataset(
     mapping: what its columns mean. With one, rows that are `space.step_s` apart are kept, the
     central squares of their pictures at `resolution` pixels a side, and the actions from each to
     the next composed into one. An episode is cut where an action is beyond `space`, and left out
-    where too little remains or its actions do not explain how the hand moved. Without a mapping
+    where too little remains or its actions are not what the hand did. Without a mapping
     the dataset must be an export of ours, and comes back as it was, whatever `space` and
     `resolution` are.
 
@@ -55,6 +60,7 @@ def import_dataset(
     else:
         report = Report(space_of(mapping, space))
         found = _read_theirs(dataset, info, mapping, resolution, report)
+    must_take(out, report.space)  # before hours of work
     name = dataset.resolve().name
     for number, episode, about in found:
         file = f"{about['split']}/{name}_{number}.npz"
@@ -76,7 +82,7 @@ def _read_theirs(
     except ValueError as error:
         raise ValueError(f"{dataset / INFO} does not fit: {error}") from None
     widths = {column: info.width(column) for column in mapping.columns}
-    rows_of, share = Rows(info.fps, widths, mapping.camera), min(HELD_OUT, info.episodes)
+    rows_of = Rows(info.fps, widths, mapping.camera)
     for stored in tqdm(read_episodes(dataset, info, mapping.camera), "importing", disable=None):
         rows = rows_of.read(stored)
         try:
@@ -91,14 +97,14 @@ def _read_theirs(
                 hand_position=piece.hand_position,
                 success=piece.success,
             )
-            held_out = share > 1 and stored.number % share == share - 1
+            held_out = stored.number % HELD_OUT == 1  # as of demonstrations from bags
             yield (
                 f"{stored.number:06d}_{i}",
                 episode,
                 {
                     "split": "validation" if held_out else "train",
                     "task": stored.task,
-                    "behavior": "demonstration",
+                    "behavior": BEHAVIOR,
                     "seed": stored.number,
                 },
             )

@@ -129,7 +129,7 @@ def load_mapping(name: str) -> Mapping:
         content = yaml.safe_load(path.read_text())
         parts = {"position": Position, "rotation": Rotation, "gripper": Gripper, "hand": Position}
         for part in parts.keys() & content.keys():
-            if content[part] is not None:
+            if content[part] is not None or part != "rotation":
                 content[part] = _part(parts[part], part, content[part])
         return _part(Mapping, "it", content)
     except (OSError, ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
@@ -155,6 +155,11 @@ def _part(kind: type, name: str, content: dict):
     known = {field.name for field in fields(kind)}
     if not isinstance(content, dict) or not set(content) <= known:
         raise ValueError(f"{name} takes the keys {sorted(known)}, got {content!r}")
+    numbers = [content.get(name, 1.0) for name in ("unit", "open", "closed")]
+    if not all(isinstance(number, float | int) for number in numbers):
+        raise ValueError(f"{name}: unit, open and closed are numbers, got {content!r}")
+    if not all(isinstance(content.get(key, ""), str) for key in ("column", "camera", "actions")):
+        raise ValueError(f"{name}: column, camera and actions are names, got {content!r}")
     if "at" in content and not isinstance(content["at"], list):
         content = {**content, "at": [content["at"]]}
     return kind(**content)

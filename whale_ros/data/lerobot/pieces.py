@@ -11,7 +11,7 @@ from whale_ros.actions.space import DIM, POSITION, ROTATION, ActionSpace
 from whale_ros.data.lerobot.actions import first_row, read_actions
 from whale_ros.data.lerobot.files import Info
 from whale_ros.data.lerobot.mapping import AT_END, POSES, Mapping
-from whale_ros.data.soundness import EXPLAINED, MIN_FRAMES, TOO_FAST, explained
+from whale_ros.data.soundness import MAX_DISAGREEMENT, MIN_FRAMES, TOO_FAST, disagreement
 
 
 @dataclass(frozen=True)
@@ -67,11 +67,11 @@ def pieces(
         if end + 1 - begin < MIN_FRAMES:
             left_out.append(f"{end + 1 - begin} frames are too short, {MIN_FRAMES} are needed")
             continue
-        share = explained(actions[begin:end], pose[begin : end + 1])
-        if share < EXPLAINED and space.type != "body_twist":  # which is not in the base frame
+        share = disagreement(actions[begin:end], pose[begin : end + 1])
+        if share > MAX_DISAGREEMENT and space.type != "body_twist":  # which is in another frame
             left_out.append(
-                f"the actions explain only {max(share, 0):.0%} of the hand's motion: their unit, "
-                "frame or order is another, or the arm did not follow (`actions: poses` may)"
+                f"actions differ from what the hand did by {share:.0%} of it: their unit or frame "
+                "is another, or the arm did not follow (try `actions: poses`)"
             )
             continue
         found.append(

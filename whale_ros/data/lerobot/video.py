@@ -21,6 +21,7 @@ from whale_ros.data.lerobot.files import ADVICE, VIDEO_PATH, file_number
 
 CODEC, PIXELS, OPTIONS = "libx264rgb", "rgb24", {"crf": "0", "g": "2"}
 MAX_PIXELS = 8192 * 8192
+NO_GUESSES = {"err_detect": "explode"}  # of pictures whose bytes are broken
 BROKEN = (av.FFmpegError, ValueError, TypeError, OverflowError, MemoryError, StopIteration)
 # LeRobot looks for a picture in float32 and within 0.1 ms; from 1024 s on it may miss it.
 MAX_VIDEO_S = 1000.0
@@ -117,12 +118,12 @@ def read_picture(content: bytes, resolution: int) -> np.ndarray:
 
 
 def _checked(container: av.container.InputContainer) -> av.VideoStream:
-    if not container.streams.video:
-        raise ValueError("there is no video in it")
-    stream = container.streams.video[0]
+    stream = next(iter(container.streams.video), None)
+    if stream is None or stream.codec_context is None:
+        raise ValueError("there is no video in it that can be decoded")
     if stream.height * stream.width > MAX_PIXELS:
         raise ValueError(f"it claims pictures of {stream.width} x {stream.height} pixels")
-    stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+    stream.codec_context.options = {"max_pixels": str(MAX_PIXELS), **NO_GUESSES}
     return stream
 
 
