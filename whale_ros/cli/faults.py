@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import os
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,78 +28,174 @@ def add(commands: argparse._SubParsersAction) -> None:
         metavar="N",
         help="how often each fault is tried on the running system; 0: none",
     )
+    parser.add_argument(
+        "--combined",
+        type=float,
+        default=300.0,
+        metavar="SECONDS",
+        help="for so long pairs and triples are tried, on each of the two; 0: none",
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="keep the rounds of a run that was cut off"
+    )
     parser.set_defaults(command=run)
 
 
 def run(options: argparse.Namespace) -> None:
-    from whale_ros.faults.report import write
-
+    """Each part is written as soon as it is known, the system's after each round."""
     options.output.mkdir(parents=True, exist_ok=True)
-    parts, texts = {}, []
-    for name, count, try_part in (
-        ("core", options.core, _try_core),
-        ("system", options.system, _try_system),
-    ):
-        if not count:
-            continue
-        load, began = os.getloadavg()[0], time.monotonic()
-        part, text = try_part(count, options)
-        seconds = round(time.monotonic() - began, 1)
-        loads = [load, os.getloadavg()[0]]
-        parts[name] = part | {"seed": options.seed, "seconds": seconds, "load_average": loads}
-        texts.append(f"## {name}\n\n{text}\n")
-        print(f"\n{text}\n")
-        write(options.output / "faults.json", parts)  # also if the next part is interrupted
-        (options.output / "faults.md").write_text("\n".join(texts))
-    missed = []
-    for name, part in parts.items():
-        print(f"{name}: {part['injections']} faults, {part['unsafe_commands']} unsafe commands")
-        missed += part["missed"]
-    print(f"faults.json and faults.md are in {options.output}/")
-    if missed:
-        sys.exit("whale faults: " + "; ".join(missed))
+    report = _Report(options)
+    if options.core:
+        report.time("core", lambda: _try_core(report))
+        if options.combined:
+            report.time("core, several at once", lambda: _try_core_combined(report))
+    if options.system:
+        report.time("system", lambda: _try_system(report))
+        if options.combined:
+            report.time("system, several at once", lambda: _try_system_combined(report))
+    report.close()
 
 
-def _try_core(count: int, options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+class _Report:
+    """Of all parts until now."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.parts: dict[str, dict[str, Any]] = {}
+        self._about: dict[str, Any] = {}
+
+    def time(self, name: str, try_part: Callable[[], None]) -> None:
+        """Try it, and print what came of it; what was tried until an interrupt counts."""
+        self._name, self._began = name, time.monotonic()
+        self._load = os.getloadavg()[0]
+        with contextlib.suppress(KeyboardInterrupt):
+            try_part()
+        if name in self.parts:
+            print(f"\n{self._text(name)}\n")
+
+    def keep(self, part: dict[str, Any]) -> None:
+        from whale_ros.faults.report import write
+
+        about = {"seed": self.options.seed, "seconds": round(time.monotonic() - self._began, 1)}
+        about["load_average"] = [self._load, os.getloadavg()[0]]
+        self.parts[self._name] = part | about
+        write(self.options.output / "faults.json", self.parts)
+        texts = [self._text(name) for name in self.parts]
+        (self.options.output / "faults.md").write_text("\n\n".join(texts) + "\n")
+
+    def _text(self, name: str) -> str:
+        from whale_ros.faults.report import table
+
+        skipped = [
+            f"Not tried: {n}, {why}" for n, why in self.parts[name].get("skipped", {}).items()
+        ]
+        return "\n\n".join([f"## {name}", table(self.parts[name]["rows"]), *skipped])
+
+    def close(self) -> None:
+        missed = []
+        for name, part in self.parts.items():
+            print(
+                f"{name}: {part['injections']} faults, {part['unsafe_commands']} unsafe commands, "
+                f"{part['motions_after_latch']} motions after a latch"
+            )
+            missed += [f"{name}: {line}" for line in part["missed"]]
+        print(f"faults.json and faults.md are in {self.options.output}/")
+        if missed:
+            sys.exit("whale faults: " + "; ".join(missed))
+
+
+def _try_core(report: _Report) -> None:
     from tqdm import tqdm
 
-    from whale_ros.faults import report
     from whale_ros.faults.catalogue import FAULTS
+    from whale_ros.faults.report import part
     from whale_ros.faults.trial import trials
 
-    tried = []
-    with contextlib.suppress(KeyboardInterrupt):  # what was tried until then counts
-        for trial in tqdm(
-            trials(count, options.seed), "core", count, unit="fault", mininterval=0.5
-        ):
+    count, tried = report.options.core, []
+    try:
+        all_trials = trials(count, report.options.seed)
+        for trial in tqdm(all_trials, "core", count, unit="fault", mininterval=0.5):
             tried.append(trial)
-    return report.part(FAULTS, tried), report.table(report.rows(FAULTS, tried))
+    finally:
+        report.keep(part(FAULTS, tried))
 
 
-def _try_system(repeats: int, options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+def _try_core_combined(report: _Report) -> None:
     from tqdm import tqdm
 
-    from whale_ros.faults import report
-    from whale_ros.faults.judge import SYSTEM_LIMITS, judge, read_events
-    from whale_ros.nodes.fault_catalogue import PHASES
-    from whale_ros.nodes.fault_system import NotRunning, System, try_faults
+    from whale_ros.faults.report import combined_part
+    from whale_ros.faults.trial import combinations
+
+    tried, end = [], time.monotonic() + report.options.combined
+    try:
+        for each in tqdm(combinations(report.options.seed), "core, several at once", unit="trial"):
+            tried.append(each)
+            if time.monotonic() > end:
+                break
+    finally:
+        report.keep(combined_part(tried))
+
+
+def _try_system(report: _Report) -> None:
+    from tqdm import tqdm
+
+    from whale_ros.faults.report import part
+    from whale_ros.faults.trial import read_trial
+    from whale_ros.nodes.fault_run import PHASES, available, try_round
+    from whale_ros.nodes.fault_system import NotRunning
     from whale_ros.nodes.processes import isolate
 
     isolate()
-    tried = []
-    all_faults = [fault for faults in PHASES.values() for fault in faults]
-    with tqdm(total=repeats * len(all_faults), desc="system", unit="fault") as bar:
-        for name, faults in PHASES.items():
-            folder = options.output / "system" / name
-            system = System(folder, options.seed, estop=name == "estop")
-            try:
-                system.start()
-                for fault in try_faults(system, faults, repeats):
-                    bar.set_postfix_str(fault, refresh=False)
-                    bar.update()
-            except NotRunning as error:
-                sys.exit(f"whale faults: {error}")
-            finally:
-                system.close()
-            tried += list(judge(read_events(folder / "events"), SYSTEM_LIMITS))
-    return report.part(all_faults, tried), report.table(report.rows(all_faults, tried))
+    options = report.options
+    phases, skipped = available(PHASES)
+    faults = [fault for phase in phases for fault in phase.faults]
+    kept = options.output / "trials.jsonl"
+    if not options.resume:
+        kept.unlink(missing_ok=True)
+    lines = [json.loads(line) for line in kept.read_text().splitlines()] if kept.exists() else []
+    done = [(line["phase"], line["round"]) for line in lines]
+    tried = [read_trial(line["trial"]) for line in lines]
+    bar = tqdm(total=options.system * len(faults), initial=len(tried), desc="system", unit="fault")
+
+    def tell(name: str) -> None:
+        bar.set_postfix_str(name, refresh=False)
+        bar.update()
+
+    with bar, kept.open("a", buffering=1) as file:
+        for number in range(options.system):
+            for phase in phases:
+                if (phase.name, number) in done:
+                    continue
+                folder = options.output / "system" / f"{phase.name}{number}"
+                try:
+                    new = try_round(phase, folder, options.seed + 100 * number, tell)
+                except NotRunning as error:
+                    sys.exit(f"whale faults: {error}")
+                for trial in new:
+                    line = {"phase": phase.name, "round": number, "trial": asdict(trial)}
+                    file.write(json.dumps(line) + "\n")
+                tried += new
+                report.keep(part(faults, tried, skipped=skipped))
+
+
+def _try_system_combined(report: _Report) -> None:
+    from tqdm import tqdm
+
+    from whale_ros.faults.report import combined_part
+    from whale_ros.nodes.fault_run import try_together
+    from whale_ros.nodes.fault_system import NotRunning
+    from whale_ros.nodes.processes import isolate
+
+    isolate()
+    options, tried = report.options, []
+    folder = options.output / "system" / "together"
+    with tqdm(desc="system, several at once", unit="trial") as bar:
+        try:
+            for each in try_together(
+                folder, options.seed, options.combined, lambda _: bar.update()
+            ):
+                tried.append(each)
+        except NotRunning as error:
+            sys.exit(f"whale faults: {error}")
+        finally:
+            report.keep(combined_part(tried))

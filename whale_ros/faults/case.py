@@ -1,9 +1,8 @@
-"""Faults that are being tried in a world: what each spoils and demands ends with it."""
+"""A fault that is being tried in a world: what it spoils and demands ends with it."""
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from random import Random
 
 from whale_ros.faults.fault import Fault, Steps
@@ -18,7 +17,6 @@ class Case:
         self.world, self.fault, self.alone = world, fault, alone
         self._steps = fault.inject(self)
         self._spoiled: list[str] = []
-        self._demands: list[Demand] = []
 
     @property
     def t(self) -> float:
@@ -43,8 +41,7 @@ class Case:
         """From now on, or a time; until it ends, or until a reset if the fault latches."""
         since = self.t if since is None else since
         latches = self.fault.latches if latches is None else latches
-        self._demands.append(self.oracle.must_hold(since, latches, within_s))
-        return self._demands[-1]
+        return self.oracle.must_hold(since, latches, within_s, fault=self.fault.name)
 
     def must_have_held(self, latches: bool | None = None) -> None:
         """It is over as soon as it has begun: what counts is the clean second after it."""
@@ -64,20 +61,5 @@ class Case:
         if wait is None:
             for stream in self._spoiled:
                 del self.world.filters[stream]
-            for demand in self._demands:
-                if not demand.latches and demand.over is None:
-                    demand.over = self.t
+            self.oracle.well_again(self.t, self.fault.name)
         return wait
-
-
-def inject(world: World, faults: Sequence[Fault], within_s: float = 0.0) -> None:
-    """Runs the world until all faults are over; each begins at a random time `within_s`."""
-    cases = [Case(world, fault, alone=len(faults) == 1) for fault in faults]
-    due = [(world.t + world.rng.uniform(0.0, within_s), i) for i in range(len(cases))]
-    heapq.heapify(due)
-    while due:
-        at, i = heapq.heappop(due)
-        world.run(at - world.t)
-        wait = cases[i].go_on()
-        if wait is not None:
-            heapq.heappush(due, (world.t + wait, i))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Any
+from typing import Any, Protocol
 
 Steps = Iterator[float]  # an injection: it does something, and says how long to wait [s]
 
@@ -18,7 +19,7 @@ class Fault:
 
     touches: what it takes hold of; two that touch the same hide one another. together: whether it
     may be tried beside others. estop: whether it needs a world with or without an e-stop, None
-    where it does not matter.
+    where it does not matter. says: what a running gate must say of it.
     """
 
     row: int | str  # of the matrix, or an item of the contract above it
@@ -29,6 +30,7 @@ class Fault:
     touches: tuple[str, ...] = ()
     together: bool = True
     estop: bool | None = None
+    says: str = ""
 
     @property
     def demand(self) -> str:
@@ -44,6 +46,28 @@ def fault(row: int | str, name: str, required: str, *touches: str, **more: Any):
         return inject
 
     return register
+
+
+class Injection(Protocol):
+    def go_on(self) -> float | None:
+        """Seconds until it wants to go on; None when it is over."""
+
+
+def run_together(
+    injections: Sequence[Injection],
+    starts_s: Sequence[float],
+    now: Callable[[], float],
+    pause: Callable[[float], None],
+) -> None:
+    """Until all are over; each starts so many seconds from now, and goes on when it wants to."""
+    due = [(now() + starts_s[i], i) for i in range(len(injections))]
+    heapq.heapify(due)
+    while due:
+        at, i = heapq.heappop(due)
+        pause(at - now())
+        wait = injections[i].go_on()
+        if wait is not None:
+            heapq.heappush(due, (now() + wait, i))
 
 
 def draw(faults: Sequence[Fault], count: int, rng: Random) -> list[Fault]:

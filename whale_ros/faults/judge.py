@@ -55,15 +55,23 @@ def judge(events: Iterable[Event], limits: Limits) -> Iterator[Trial]:
     arm = _Arm()
     waiting: dict[str, Any] | None = None  # a demand that begins with the planner's next chunk
     demands = unsafe = written = 0
+    starting = False  # the gate, which can notice nothing until its first command
     estop = math.nan  # when it was last heard of
+    unmet: list[str] = []
+    told: list[str] = []  # by the gate, on /diagnostics
+    noted: list[str] = []  # by the gate, in its audit log
     for time, kind, *details in events:
         if kind == "position":
             arm.moved(time, np.array(details[0]))
         elif kind == "command":
+            twist, ros = np.array(details[0], float), details[1]
             for words in arm.commanded(time):
                 oracle.violations.append(Violation(time, oracle.fault, "dead-man", words))
                 oracle.unsafe += 1
-            oracle.command(time, time, np.array(details[0], float), arm.position)
+            if starting:
+                oracle.slept(time)
+                starting = False
+            oracle.command(time, ros, twist, arm.position)
         elif kind == "heard":
             oracle.heard(time, details[0])
         elif kind == "approved":
@@ -74,7 +82,9 @@ def judge(events: Iterable[Event], limits: Limits) -> Iterator[Trial]:
                 oracle.must_hold(time, **waiting)
                 waiting = None
         elif kind == "demand":
-            oracle.must_hold(time + details[0].pop("after", 0.0), **details[0])
+            since, briefly = time + details[0].pop("after", 0.0), details[0].pop("briefly", False)
+            demand = oracle.must_hold(since, **details[0])
+            demand.over = since if briefly else None
         elif kind == "demand at next plan":
             waiting = details[0]
         elif kind == "estop":
@@ -82,17 +92,46 @@ def judge(events: Iterable[Event], limits: Limits) -> Iterator[Trial]:
         elif kind == "estop lost":
             oracle.must_hold(estop, latches=True, within_s=0.15)
         elif kind == "well again":
-            oracle.well_again(time)
+            oracle.well_again(time, *details)
         elif kind == "reset":
             oracle.reset(time)
         elif kind == "gate started":
             oracle.restarted()
+            starting = True
+        elif kind == "gate slept":
+            oracle.slept(time)
+        elif kind == "cut off":
+            arm.cut_off = details[0]
+        elif kind == "unmet":
+            unmet.append(details[0])
+        elif kind == "told":
+            told += details[0]
+        elif kind == "noted":
+            noted += details[0]
         elif kind == "fault":
             oracle.fault = details[0]
             demands, unsafe = len(oracle.demands), oracle.unsafe
             written = len(oracle.violations)
+            unmet, told, noted = [], [], []
         elif kind == "done":
-            yield verdict(oracle, details[0], demands, unsafe, written)
+            unmet += _unsaid(details[0], told, noted)
+            yield verdict(oracle, details[0], demands, unsafe, written, tuple(unmet))
+
+
+def _unsaid(what: dict[str, Any], told: list[str], noted: list[str]) -> Iterator[str]:
+    """Where the gate gave no reason: /diagnostics tell once a second of what lasts."""
+    if what["says"] and what["audited"] and not any(what["says"] in words for words in noted):
+        yield f"the audit log does not say {what['says']!r}"
+    if what["says"] and what["holds"] and not any(what["says"] in words for words in told):
+        yield f"/diagnostics do not say {what['says']!r}"
+
+
+def audited(path: Path) -> list[Event]:
+    """The decisions of a gate's audit log as events."""
+    if not path.exists():
+        return []
+    decisions = [json.loads(line) for line in path.read_text().splitlines()]
+    return [[d["time"], "noted", [d["reason"], *d["failing"]]] for d in decisions if "reason" in d]
 
 
 class _Arm:
@@ -103,6 +142,7 @@ class _Arm:
         self._commanded = math.inf
         self._stood: np.ndarray | None = None  # where it was when its dead-man had to have stopped
         self._crept = 0.0
+        self.cut_off = False  # whether commands are told that do not reach it
 
     def moved(self, time: float, position: np.ndarray) -> None:
         self.position = position
@@ -111,6 +151,8 @@ class _Arm:
             self._crept = max(self._crept, float(np.linalg.norm(position - self._stood)))
 
     def commanded(self, time: float) -> Iterator[str]:
+        if self.cut_off:
+            return
         if time > self._commanded + GAP_S and self._crept > CREEP_M:
             gap = time - self._commanded
             yield f"the arm moved {self._crept:.3f} m in {gap:.2f} s without commands"

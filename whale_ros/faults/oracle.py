@@ -141,20 +141,31 @@ class Oracle:
         self._approvals.append(approval)
 
     def must_hold(
-        self, since: float, latches: bool = False, within_s: float = 0.0, declared: bool = True
+        self,
+        since: float,
+        latches: bool = False,
+        within_s: float = 0.0,
+        declared: bool = True,
+        fault: str = "",
     ) -> Demand:
-        """From `since` on it can be known that something is wrong."""
+        """From `since` on it can be known that something is wrong. fault: which of several."""
         within_s = within_s or self.limits.hold_s
         since = max(since, self._woke)
-        demand = Demand(self.fault, since, within_s, latches, self.moving, declared)
+        demand = Demand(fault or self.fault, since, within_s, latches, self.moving, declared)
         self.demands.append(demand)
         self._open.append(demand)
         return demand
 
-    def well_again(self, time: float) -> None:
+    def well_again(self, time: float, fault: str = "") -> None:
+        """What was declared is over, or that of one fault; streams tell of themselves."""
         for demand in self._open:
-            if not demand.latches and demand not in self._silent.values():
-                demand.over = time if demand.over is None else demand.over
+            ends = demand.declared and not demand.latches and demand.over is None
+            if ends and demand.fault == (fault or demand.fault):
+                demand.over = time
+
+    def end_trial(self) -> None:
+        """What was demanded and not done is counted once, and not in the next trial too."""
+        self._open = [d for d in self._open if not d.declared or d.over is not None]
 
     def reset(self, time: float) -> None:
         """A person asked for it, and it was granted."""

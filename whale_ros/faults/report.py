@@ -102,6 +102,8 @@ def missed(faults: Sequence[Fault], trials: Sequence[Trial]) -> list[str]:
         ):
             if count:
                 wrong.append(f"{row.fault}: {count} {what}")
+        unmet = {words: None for trial in own for words in trial.unmet}
+        wrong += [f"{row.fault}: {words}" for words in unmet]
     return wrong
 
 
@@ -151,7 +153,7 @@ def part(faults: Sequence[Fault], trials: Sequence[Trial], **about: Any) -> dict
         "unsafe_commands": sum(trial.unsafe for trial in trials),
         "motions_after_latch": sum(v.rule == LATCH for v in violations),
         "missed": missed(faults, trials),
-        "rows": [asdict(row) for row in rows(faults, trials)],
+        "rows": rows(faults, trials),
         "violations": [asdict(v) for v in violations[:WRITTEN_VIOLATIONS]],
     }
 
@@ -179,6 +181,8 @@ def _number(value: float) -> str:
 
 def _plain(value: Any) -> Any:
     """JSON knows no NaN: null."""
+    if isinstance(value, Row):
+        return _plain(asdict(value))
     if isinstance(value, dict):
         return {key: _plain(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from whale_ros.faults.case import inject
+from whale_ros.faults.case import Case
 from whale_ros.faults.catalogue import FAULTS
-from whale_ros.faults.fault import Fault, draw, union
+from whale_ros.faults.fault import Fault, draw, run_together, union
 from whale_ros.faults.oracle import Demand, Oracle, Violation
 from whale_ros.faults.world import World
 from whale_ros.gate.check import Now
@@ -32,7 +32,8 @@ class Trial:
     demanded.
 
     fault: its name, or those of several. held: whether the arm stood when and for as long as it
-    had to. recovered: whether it moved again, by itself or after a reset, as demanded.
+    had to. recovered: whether it moved again, by itself or after a reset, as demanded. unmet: what
+    else had to be seen and was not.
     """
 
     fault: str
@@ -42,6 +43,13 @@ class Trial:
     recovery_s: float | None
     unsafe: int
     violations: tuple[Violation, ...]
+    unmet: tuple[str, ...] = ()
+
+
+def read_trial(written: dict[str, Any]) -> Trial:
+    """One that `asdict` made."""
+    violations = tuple(Violation(**each) for each in written["violations"])
+    return Trial(**{**written, "violations": violations, "unmet": tuple(written["unmet"])})
 
 
 def trials(
@@ -83,7 +91,9 @@ def try_at_once(world: World, faults: Sequence[Fault]) -> Trial:
     world.run(world.rng.uniform(0.05, 0.6))
     oracle.fault = fault.name
     demands, unsafe, written = len(oracle.demands), oracle.unsafe, len(oracle.violations)
-    inject(world, faults, within_s=WITHIN_S if len(faults) > 1 else 0.0)
+    cases = [Case(world, each, alone=len(faults) == 1) for each in faults]
+    starts = [world.rng.uniform(0.0, 0.0 if case.alone else WITHIN_S) for case in cases]
+    run_together(cases, starts, lambda: world.t, world.run)
     if any(demand.latches for demand in oracle.demands[demands:]):
         world.run(LATCHED_S)
         _reset(world)
@@ -98,7 +108,14 @@ def try_at_once(world: World, faults: Sequence[Fault]) -> Trial:
     return verdict(oracle, what, demands, unsafe, written)
 
 
-def verdict(oracle: Oracle, what: dict[str, Any], demands: int, unsafe: int, written: int) -> Trial:
+def verdict(
+    oracle: Oracle,
+    what: dict[str, Any],
+    demands: int,
+    unsafe: int,
+    written: int,
+    unmet: tuple[str, ...] = (),
+) -> Trial:
     """what: fault; holds and latches, as it has to; moved before, and recovered afterwards; alone,
     or else whether it latches depends on which of several faults came first.
 
@@ -113,6 +130,7 @@ def verdict(oracle: Oracle, what: dict[str, Any], demands: int, unsafe: int, wri
         and all(demand.latency_s is not None for demand in made)
         and not any(demand.declared and _is_late(demand) for demand in stopped)
     )
+    oracle.end_trial()
     recoveries = [demand.recovery_s for demand in made if demand.recovery_s is not None]
     return Trial(
         what["fault"],
@@ -122,6 +140,7 @@ def verdict(oracle: Oracle, what: dict[str, Any], demands: int, unsafe: int, wri
         max(recoveries, default=None),
         oracle.unsafe - unsafe,
         tuple(oracle.violations[written:]),
+        unmet,
     )
 
 

@@ -2,34 +2,34 @@
 
     python -m whale_ros.nodes.fault_players ROLE FOLDER
 
-Roles: `relay` stands between the robot and the gate and spoils messages as it is told on its
-standard input; `world_model` judges every image as familiar; `planner` approves ways to and fro;
-`estop` says that it is not pressed, or is; `recorder` writes down what the arm is commanded. Each
-appends what it does to FOLDER/ROLE.jsonl, see `whale_ros.faults.judge`.
+Roles: `world_model` judges every image as familiar; `planner` approves ways to and fro; `estop`
+says that it is not pressed, or is; `clock` tells simulated time, which may jump or stand still;
+`recorder` writes down what the arm is commanded; `relay` see `fault_relay`. Some take orders on
+their standard input. Each appends what it does to FOLDER/ROLE.jsonl, see `whale_ros.faults.judge`.
 """
 
 from __future__ import annotations
 
 import array
 import contextlib
-import copy
 import json
 import os
 import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import rclpy
 from builtin_interfaces.msg import Duration, Time
 from geometry_msgs.msg import PoseStamped, TwistStamped
+from rclpy._rclpy_pybind11 import RCLError
 from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rclpy.serialization import deserialize_message
+from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import Image
 from std_msgs.msg import Bool
 
@@ -45,121 +45,10 @@ NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 RELIABLE = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 ALL = QoSProfile(depth=500, reliability=ReliabilityPolicy.RELIABLE)
 RELAYED = "relayed/"
-STREAMS = {  # of the relay: type, topic, QoS
-    "camera": (Image, "camera/image", NEWEST),
-    "pose": (PoseStamped, "ee_pose", NEWEST),
-    "heartbeat": (Uncertainty, "world_model/uncertainty", NEWEST),
-    "chunk": (ApprovedChunk, "approved_chunk", RELIABLE),
-}
+CLOCK_HZ = 200
 NEAR = np.array([-0.2, 0.5, 0.12]), np.array([0.2, 0.8, 0.3])  # where the planner goes
 PLAN_EVERY_S = 0.4
 SPEED = 0.1
-
-
-class Relay(LeanNode):
-    """Hands messages on, spoiled as the newest order for their stream says.
-
-    An order: {"stream": ..., "kind": ..., ...}; "demand" says what is due from its `count`th
-    spoiled message on, as `Oracle.must_hold` takes it. {"kind": "none"} ends all.
-    """
-
-    def __init__(self, log: EventLog) -> None:
-        super().__init__("fault_relay")
-        self._log = log
-        self._orders: dict[str, dict[str, Any]] = {}
-        self._late: list[tuple[float, str, Any]] = []
-        self._first: dict[str, Any] = {}  # what is repeated
-        self._out = {}
-        for stream, (kind, topic, qos) in STREAMS.items():
-            self._out[stream] = self.create_publisher(kind, RELAYED + topic, qos)
-            self.create_subscription(kind, topic, self._relay(stream), qos, raw=True)
-        self.create_timer(0.005, self._send_late)
-        threading.Thread(target=self._listen, daemon=True).start()
-
-    def _listen(self) -> None:
-        for line in sys.stdin:
-            order = json.loads(line)
-            if order["kind"] == "none":
-                self._orders, self._first = {}, {}
-            else:
-                self._orders = self._orders | {order["stream"]: order}
-
-    def _relay(self, stream: str) -> Callable[[bytes], None]:
-        def relay(serialized: bytes) -> None:
-            order = self._orders.get(stream)
-            now = time.time()
-            if order is None:
-                self._out[stream].publish(serialized)
-                if stream != "chunk":
-                    self._log.write(now, "heard", stream)
-                return
-            message = deserialize_message(serialized, STREAMS[stream][0])
-            order["seen"] = order.get("seen", 0) + 1
-            sent = self._spoil(stream, order, message)
-            if sent is not None:
-                self._out[stream].publish(sent)
-            if order.get("alive") and stream != "chunk":
-                self._log.write(now, "heard", stream)
-            if "demand" in order and order["seen"] == order.get("count", 1):
-                self._log.write(now, "demand", order["demand"])
-
-        return relay
-
-    def _spoil(self, stream: str, order: dict[str, Any], message: Any) -> Any:
-        """The message to send instead; None for none."""
-        kind = order["kind"]
-        if kind == "drop":
-            return message if np.random.random() >= order.get("share", 1.0) else None
-        if kind == "delay":
-            self._late.append((time.monotonic() + order["seconds"], stream, message))
-            return None
-        if kind == "repeat":  # the same message with fresh stamps
-            first = self._first.setdefault(stream, copy.deepcopy(message))
-            first.header.stamp = message.header.stamp
-            return first
-        if kind == "again":
-            for _ in range(order["times"]):
-                self._out[stream].publish(message)
-            return message
-        if kind == "same stamp":
-            first = self._first.setdefault(stream, message)
-            message.header.stamp = first.header.stamp
-        elif kind == "stamp":
-            at = time.time() + order["seconds"] if order["seconds"] else 0.0
-            message.header.stamp = Time(sec=int(at), nanosec=int(at % 1 * 1e9))
-        elif kind == "frame":
-            message.header.frame_id = order["frame"]
-        elif kind == "nan":
-            if stream == "pose":
-                message.pose.position.y = float("nan")
-            else:
-                message.uncertainty = float("nan")
-        elif kind == "scale":
-            turn = message.pose.orientation
-            turn.w, turn.x, turn.y, turn.z = (
-                order["by"] * v for v in (turn.w, turn.x, turn.y, turn.z)
-            )
-        elif kind == "jump":
-            message.pose.position.x += order["by"]
-        elif kind == "upwards":
-            for step in range(message.actions.horizon):
-                message.actions.actions[step * message.actions.dim + 2] = order["metres"]
-        elif kind == "resize":
-            message.height //= 2
-            message.data = message.data[: message.height * message.step]
-        elif kind == "cut off":
-            message.data = message.data[:100]
-        elif kind == "unsure":
-            message.uncertainty = 1.4
-        else:
-            raise ValueError(f"unknown kind of fault {kind!r}")
-        return message
-
-    def _send_late(self) -> None:
-        now = time.monotonic()
-        for _, stream, message in [late for late in self._late if late[0] <= now]:
-            self._out[stream].publish(message)
-        self._late = [late for late in self._late if late[0] > now]
 
 
 class WorldModel(LeanNode):
@@ -179,9 +68,8 @@ class WorldModel(LeanNode):
 
 
 class Planner(LeanNode):
-    def __init__(self, log: EventLog) -> None:
+    def __init__(self, _log: EventLog) -> None:
         super().__init__("planner")
-        self._log = log
         self._session, self._sequence = uuid.uuid4().hex, 0
         self._position: np.ndarray | None = None
         self._target = np.array([0.0, 0.6, 0.2])
@@ -194,21 +82,21 @@ class Planner(LeanNode):
         self._position = np.array([at.x, at.y, at.z])
 
     def _plan(self) -> None:
-        if self._position is None:
+        now = self.get_clock().now().nanoseconds * 1e-9
+        if self._position is None or not now:
             return
         while np.linalg.norm(self._target - self._position) < 0.05:
             self._target = np.random.uniform(*NEAR)
         way = self._target - self._position
         step = way / np.linalg.norm(way) * min(SPEED * 0.2, float(np.linalg.norm(way)) / 5)
         self._sequence += 1
-        message = chunk(np.tile([*step, 0, 0, 0, 0], (5, 1)), self._session, self._sequence)
-        self._log.write(*approval(message, "planner"))
+        actions = np.tile([*step, 0, 0, 0, 0], (5, 1))
+        message = chunk(actions, self._session, self._sequence, now)
         self._out.publish(message)
 
 
-def chunk(actions: np.ndarray, session: str, sequence: int) -> ApprovedChunk:
-    """Of actions (H, 7), approved now."""
-    now = time.time()
+def chunk(actions: np.ndarray, session: str, sequence: int, now: float) -> ApprovedChunk:
+    """Of actions (H, 7), approved now [ROS s]."""
     stamp = Time(sec=int(now), nanosec=int(now % 1 * 1e9))
     message = ApprovedChunk(session=session, sequence=sequence, checkpoint="abc")
     message.uncertainty, message.threshold = 0.2, 0.5
@@ -223,17 +111,16 @@ def chunk(actions: np.ndarray, session: str, sequence: int) -> ApprovedChunk:
     return message
 
 
-def approval(message: ApprovedChunk, source: str) -> tuple:
-    """The event that a chunk was approved: from now on it may move the arm."""
+def approval(message: ApprovedChunk, source: str) -> dict:
+    """What the oracle must know of a chunk that may move the arm."""
     actions = np.array(message.actions.actions).reshape(-1, 7)
-    details = {
+    return {
         "start": seconds(message.actions.header.stamp),
         "expiry": seconds(message.expiry),
         "step_s": 0.2,
         "twists": (actions[:, :6] / 0.2).tolist(),
         "source": source,
     }
-    return seconds(message.header.stamp), "approved", details
 
 
 class EStop(LeanNode):
@@ -257,37 +144,84 @@ class EStop(LeanNode):
         self._log.write(time.time(), "estop")
 
 
+class Clock(LeanNode):
+    """Order: {"kind": "jump", "by": seconds} or {"kind": "stop", "for": seconds}, with a demand."""
+
+    def __init__(self, log: EventLog) -> None:
+        super().__init__("fault_clock")
+        self._log = log
+        self._out = self.create_publisher(ClockMessage, "/clock", NEWEST)
+        self._offset = self._stopped_until = 0.0
+        self._told = time.time()
+        threading.Thread(target=self._listen, daemon=True).start()
+        threading.Thread(target=self._tell, daemon=True).start()
+
+    def _listen(self) -> None:
+        for line in sys.stdin:
+            order = json.loads(line)
+            now = time.time()
+            if order["kind"] == "jump":
+                self._offset += order["by"]
+            else:
+                self._stopped_until = now + order["for"]
+            self._log.write(now, "demand", order["demand"])
+
+    def _tell(self) -> None:
+        """In a thread of its own, as steadily as one can."""
+        while self.context.ok():
+            time.sleep(1 / CLOCK_HZ)
+            now = time.time()
+            if now < self._stopped_until:
+                self._offset -= now - self._told  # it goes on where it stood
+            self._told = now
+            ros = now + self._offset
+            stamp = Time(sec=int(ros), nanosec=int(ros % 1 * 1e9))
+            with contextlib.suppress(RCLError):  # at the end
+                self._out.publish(ClockMessage(clock=stamp))
+
+
 class Recorder(LeanNode):
     def __init__(self, log: EventLog) -> None:
         super().__init__("fault_recorder")
         self._log = log
+        self._simulated = self.get_parameter("use_sim_time").value
         self.create_subscription(TwistStamped, "arm/twist_command", self._on_command, ALL)
         self.create_subscription(PoseStamped, "ee_pose", self._on_pose, NEWEST)
 
     def _on_command(self, message: TwistStamped) -> None:
         stamp, twist = seconds(message.header.stamp), twist_array(message.twist)
-        self._log.write(stamp, "command", twist.tolist(), round(time.time() - stamp, 6))
+        self._log.write(self._time(stamp), "command", twist.tolist(), stamp)
 
     def _on_pose(self, message: PoseStamped) -> None:
         at = message.pose.position
-        self._log.write(seconds(message.header.stamp), "position", [at.x, at.y, at.z])
+        stamp = seconds(message.header.stamp)
+        self._log.write(self._time(stamp), "position", [at.x, at.y, at.z])
+
+    def _time(self, stamp: float) -> float:
+        """When it was sent, on a clock that runs steadily; a busy recorder is late."""
+        return time.time() if self._simulated else stamp
 
 
 ROLES = {
-    "relay": Relay,
     "world_model": WorldModel,
     "planner": Planner,
     "estop": EStop,
+    "clock": Clock,
     "recorder": Recorder,
 }
 
 
 def main() -> None:
+    run(ROLES)
+
+
+def run(roles: Mapping[str, Callable[[EventLog], Node]]) -> None:
+    """The one that the command line names."""
     role, folder = sys.argv[1:3]
     with contextlib.suppress(OSError):  # what is on trial is the gate, not these
         os.setpriority(os.PRIO_PROCESS, 0, -10)
-    rclpy.init()
-    node = ROLES[role](EventLog(Path(folder) / f"{role}.jsonl"))
+    rclpy.init(args=sys.argv)
+    node = roles[role](EventLog(Path(folder) / f"{role}.jsonl"))
     with contextlib.suppress(KeyboardInterrupt, ExternalShutdownException):
         rclpy.spin(node)
     rclpy.try_shutdown()
