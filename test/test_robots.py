@@ -7,14 +7,14 @@ import yaml
 
 pytest.importorskip("rclpy")
 
-from whale_ros.nodes import gate, planner, scripted_policy, sim_robot, world_model
+from whale_ros.nodes import demo_recorder, gate, planner, scripted_policy, sim_robot, world_model
 
 pytestmark = pytest.mark.ros
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted((ROOT / "config/robots").glob("*.yaml"))
 ROBOTS = [path.stem for path in FILES]
-NODES = (gate, planner, world_model, sim_robot, scripted_policy)
+NODES = (gate, planner, world_model, sim_robot, scripted_policy, demo_recorder)
 
 # What differs between arms and must not be left at the defaults of the built-in one.
 NEEDED = {

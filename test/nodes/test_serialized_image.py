@@ -4,12 +4,18 @@ import array
 import zlib
 
 import pytest
+from geometry_msgs.msg import PoseStamped
 from hypothesis import given
 from hypothesis import strategies as st
 from rclpy.serialization import serialize_message
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 
-from whale_ros.nodes.serialized_image import picture_of, stamp_of
+from whale_ros.nodes.serialized_image import (
+    picture_of,
+    pixels_of_compressed,
+    position_of,
+    stamp_of,
+)
 
 pytestmark = pytest.mark.ros
 
@@ -54,3 +60,25 @@ def test_a_large_picture_is_hashed_in_part_and_still_tells_pictures_apart():
 
     assert picture(1) == picture(1) and picture(1) != picture(2)
     assert picture(1).why_bad() is None
+
+
+@given(names, names, st.binary(max_size=40))
+def test_the_data_of_a_compressed_picture_is_read(frame, format, data):
+    image = CompressedImage(format=format, data=array.array("B", data))
+    image.header.frame_id = frame
+    serialized = serialize_message(image)
+    assert pixels_of_compressed(serialized) == zlib.crc32(data)
+    if len(data) > 3:
+        with pytest.raises(ValueError, match="bytes"):
+            pixels_of_compressed(serialized[: -len(data)])
+
+
+@given(names, st.tuples(*[st.floats(allow_nan=False)] * 3))
+def test_a_position_is_read_out_of_a_serialized_pose(frame, position):
+    message = PoseStamped()
+    message.header.frame_id = frame
+    at = message.pose.position
+    at.x, at.y, at.z = position
+    assert position_of(serialize_message(message)) == position
+    with pytest.raises(ValueError, match="bytes"):
+        position_of(serialize_message(message)[:20])

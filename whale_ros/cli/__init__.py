@@ -15,6 +15,7 @@ from whale_ros.cli import (
     lerobot,
     models,
     optimize,
+    record,
     train,
 )
 from whale_ros.memory import keep_freed_memory
@@ -26,7 +27,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="whale", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for module in (
-        collect, convert, lerobot, train, calibrate, evaluate, optimize, models, faults,
+        collect, record, convert, lerobot, train, calibrate, evaluate, optimize, models, faults,
     ):  # fmt: skip
         module.add(commands)
     options = parser.parse_args(arguments)

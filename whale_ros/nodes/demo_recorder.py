@@ -25,60 +25,35 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_srvs.srv import SetBool, Trigger
 
 from whale_ros.data.bag_writer import Topic
-from whale_ros.data.recording import ACTION_SOURCES, ROLES, Recording, needed_roles, unfinished
+from whale_ros.data.recording import ROLES, Recording, needed_roles, unfinished
 from whale_ros.data.recording_checks import Limits, RecordingChecks
 from whale_ros.data.recording_session import RecordingSession, Refused, State
-from whale_ros.gate.check import Check as Checked
 from whale_ros.msg import Check, RecorderStatus
 from whale_ros.nodes.lean_node import LeanNode
-from whale_ros.nodes.parameters import BadParameter, Parameter, declare
+from whale_ros.nodes.parameters import BadParameter, declare
 from whale_ros.nodes.recorded_topics import RecordedTopics
-from whale_ros.nodes.sequences import ACTION_SPACE_PARAMETERS, action_space
-from whale_ros.nodes.serialized_image import hash_of_picture, position_of, stamp_of
-
-
-def _fixed(name: str, default: Any, description: str, *range_: float, **more: Any) -> Parameter:
-    low_high = (range_[0], range_[1]) if range_ else None
-    return Parameter(name, default, description, range=low_high, read_only=True, **more)
-
-
-PARAMETERS = (
-    _fixed("folder", "demonstrations", "Where the episodes go."),
-    _fixed("robot", "", "Its name, for people."),
-    Parameter("task", "", "What is demonstrated, stored with each episode."),
-    Parameter("note", "", "Stored with the episode that is kept next, then emptied."),
-    _fixed("action_source", ACTION_SOURCES[0], "What the actions of the demonstrations will be "
-           "made from: commanded twists, or differences of measured poses.",
-           choices=ACTION_SOURCES),
-    # Topics; of the robot's, an empty name means that there is none
-    _fixed("camera_topic", "camera/image", "sensor_msgs/Image or CompressedImage."),
-    _fixed("pose_topic", "ee_pose", "geometry_msgs/PoseStamped of the end effector."),
-    _fixed("gripper_topic", "", "sensor_msgs/JointState, position[0] 0 open .. 1 closed."),
-    _fixed("command_topic", "arm/twist_command", "What the arm is told, see command_type."),
-    _fixed("command_type", "twist", "Commands are TwistStamped or PoseStamped.",
-           choices=("twist", "pose")),
-    _fixed("gripper_command_topic", "gripper/command", "std_msgs/Float64, 0 open .. 1 closed."),
-    _fixed("extra_topics", [""], "Recorded too when somebody publishes them, of any type."),
-    # Stored, so that bags say what their numbers mean
-    _fixed("base_frame", "base", "Frame of poses and commands."),
-    *ACTION_SPACE_PARAMETERS,
-    # Checks
-    _fixed("camera_period_s", 0.1, "Images come at least so often [s].", 0.005, 1.0),
-    _fixed("min_pose_rate_hz", 20.0, "Poses per second, at least.", 1.0, 1000.0),
-    _fixed("max_skew_s", 0.05, "From an image's stamp to that of the nearest pose [s].",
-           0.005, 0.5),
-    _fixed("disk_floor_gb", 2.0, "Recording ends when the disk has less left.", 0.001, 10000.0),
-)  # fmt: skip
+from whale_ros.nodes.recorder_parameters import PARAMETERS, why_contradictory
+from whale_ros.nodes.sequences import action_space
+from whale_ros.nodes.serialized_image import (
+    picture_of,
+    pixels_of_compressed,
+    position_of,
+    stamp_of,
+)
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 LOOK_S = 0.5
+STORED = (
+    "robot", "task", "action_source", "base_frame", "command_type", "command_timeout_s",
+    "gripper_open", "gripper_closed",
+)  # fmt: skip
 
 
 class DemoRecorder(LeanNode):
     def __init__(self) -> None:
         """Raises BadParameter."""
         super().__init__("demo_recorder")
-        self._values = values = declare(self, PARAMETERS, why_refused=_why_contradictory)
+        self._values = values = declare(self, PARAMETERS, why_refused=why_contradictory)
         self._checks = RecordingChecks(
             Limits(
                 values["camera_period_s"],
@@ -108,24 +83,26 @@ class DemoRecorder(LeanNode):
         self.create_timer(LOOK_S, self._look, clock=steady)
         left = unfinished(folder)
         earlier = f"; not finished, of an earlier run: {', '.join(left)}" if left else ""
-        self._seen: list[Checked] = []
+        self._seen, _ = self._session.look(time.monotonic())
         self._tell(f"episodes go to {folder}{earlier}")
 
     # What comes
 
     def _on_message(self, key: str, topic: Topic, message: bytes, sent: int) -> None:
         now_s = time.monotonic()
-        self._checks.feed(key, topic, now_s, self._watch(key, message), len(message))
+        self._checks.feed(key, topic, now_s, self._watch(key, topic, message), len(message))
         self._session.write(topic, self.get_clock().now().nanoseconds, sent, message)
 
-    def _watch(self, key: str, message: bytes) -> float | None:
+    def _watch(self, key: str, topic: Topic, message: bytes) -> float | None:
         """The stamp of the header [s], if there is one."""
-        if key not in ROLES or key == "gripper_command":
+        if not topic.has_header:
             return None
         try:
             stamp_s = stamp_of(message)
             if key == "camera":
-                self._checks.feed_picture(stamp_s, hash_of_picture(message))
+                raw = topic.type == "sensor_msgs/msg/Image"
+                pixels = picture_of(message).pixels if raw else pixels_of_compressed(message)
+                self._checks.feed_picture(stamp_s, pixels)
             elif key == "pose":
                 self._checks.feed_pose(stamp_s, np.array(position_of(message)))
         except ValueError as error:
@@ -142,14 +119,10 @@ class DemoRecorder(LeanNode):
         values, topics = self._values, self._topics.topics
         recording = Recording(
             episode="",
-            robot=values["robot"],
             topics={key: topic.name for key, topic in topics.items() if key in ROLES},
             extra_topics=[topic.name for key, topic in topics.items() if key not in ROLES],
-            action_source=values["action_source"],
             action_space=action_space(values).to_dict(),
-            base_frame=values["base_frame"],
-            command_type=values["command_type"],
-            task=values["task"],
+            **{name: values[name] for name in STORED},
             began=self.get_clock().now().nanoseconds * 1e-9,
             versions=_versions(),
         )
@@ -260,19 +233,6 @@ def _versions() -> dict[str, str]:
         with contextlib.suppress(PackageNotFoundError):
             versions[package] = version(package)
     return versions
-
-
-def _why_contradictory(values: dict[str, Any]) -> str | None:
-    if values["command_type"] == "pose" and values["action_source"] == "commanded_twists":
-        return (
-            "command_type is 'pose', so there are no commanded twists: "
-            "set action_source to pose_differences"
-        )
-    if not (values["camera_topic"] and values["pose_topic"]):
-        return "camera_topic and pose_topic must be named"
-    if values["action_source"] == "commanded_twists" and not values["command_topic"]:
-        return "action_source is commanded_twists, so command_topic must be named"
-    return None
 
 
 def main() -> None:

@@ -8,25 +8,15 @@ from collections.abc import Callable
 from typing import Any
 
 import yaml
-from geometry_msgs.msg import PoseStamped, TwistStamped
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.topic_endpoint_info import TopicEndpointInfo
-from sensor_msgs.msg import CompressedImage, Image, JointState
-from std_msgs.msg import Float64
 
 from whale_ros.data.bag_writer import Topic
+from whale_ros.data.conventions import TYPES
 from whale_ros.nodes.message_definitions import UnknownType, definition, message_class
 from whale_ros.nodes.topics import type_name, why_silent, wrong_type
 
-KINDS: dict[str, tuple[type, ...]] = {
-    "camera": (Image, CompressedImage),
-    "pose": (PoseStamped,),
-    "gripper": (JointState,),
-    "twist": (TwistStamped,),
-    "pose command": (PoseStamped,),
-    "gripper_command": (Float64,),
-}
 LATCHED = 20  # messages of a topic that are there before an episode begins, as of /tf_static
 
 OnMessage = Callable[[str, Topic, bytes, int], None]  # key, topic, message, when sent [ns]
@@ -43,9 +33,9 @@ class RecordedTopics:
     ) -> None:
         self._node, self._on_message = node, on_message
         self.names = {key: node.resolve_topic_name(name) for key, name in names.items()}
-        self._kinds = {**KINDS, "command": KINDS["twist"]}
+        self._types = dict(TYPES)
         if command_type == "pose":
-            self._kinds["command"] = KINDS["pose command"]
+            self._types["command"] = TYPES["pose"]
         self.topics: dict[str, Topic] = {}  # by key, of those that are subscribed
         self._last: dict[str, deque[tuple[bytes, int]]] = {}
         self.refused: dict[str, str] = {}  # by key, in words, of those that cannot be
@@ -67,10 +57,9 @@ class RecordedTopics:
             return self.refused[key]
         name = self.names[key]
         if not self._node.count_publishers(name):
-            if key not in self._kinds:
-                return f"nobody publishes {name}"
-            return f"nobody publishes {name} ({type_name(self._kinds[key][0])}, the {key})"
-        return "" if key not in self._kinds else wrong_type(self._node, name, self._kind(key))
+            what = f" ({self._types[key][0]}, the {key})" if key in self._types else ""
+            return f"nobody publishes {name}{what}"
+        return wrong_type(self._node, name, self._kind(key)) if key in self._types else ""
 
     def why_silent(self, key: str) -> str:
         """Why nothing comes from the topic of a role."""
@@ -84,25 +73,21 @@ class RecordedTopics:
         return [(key, *message) for key, messages in self._last.items() for message in messages]
 
     def _kind(self, key: str) -> type:
-        """The class of a role that is published, else the usual one."""
+        """Of what a topic is published as; for a role the usual one if that is none of its own."""
         publishers = self._node.get_publishers_info_by_topic(self.names[key])
-        types = {info.topic_type for info in publishers}
-        fitting = [kind for kind in self._kinds[key] if type_name(kind) in types]
-        return (fitting or list(self._kinds[key]))[0]
+        published = [info.topic_type for info in publishers]
+        allowed = self._types.get(key, published)
+        return message_class(next((type for type in allowed if type in published), allowed[0]))
 
     def _subscribe(self, key: str, name: str, publishers: list[TopicEndpointInfo]) -> None:
-        if key in self._kinds:
-            kind = self._kind(key)
-            if wrong_type(self._node, name, kind):
-                return
-        else:
-            kind = message_class(publishers[0].topic_type)
-        publishers = [info for info in publishers if info.topic_type == type_name(kind)]
+        kind = self._kind(key)
+        if wrong_type(self._node, name, kind):
+            return
+        type = type_name(kind)
+        publishers = [info for info in publishers if info.topic_type == type]
         offered = [info.qos_profile for info in publishers]
         type_hash = str(getattr(publishers[0], "topic_type_hash", ""))  # Humble has none
-        topic = Topic(
-            name, type_name(kind), definition(type_name(kind)), _in_yaml(offered), type_hash
-        )
+        topic = Topic(name, type, definition(type), _in_yaml(offered), type_hash)
         latched = all(qos.durability == DurabilityPolicy.TRANSIENT_LOCAL for qos in offered)
         if latched or key == "gripper_command":
             self._last[key] = deque(maxlen=LATCHED if latched else 1)

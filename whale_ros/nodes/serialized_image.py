@@ -27,18 +27,17 @@ def picture_of(serialized: bytes) -> Picture:
     encoding = reader.text()
     reader.take("B")
     step, size = reader.take("II")
-    pixels = memoryview(serialized)[reader.at :][:size]
-    # What follows the pixels is padding, of at most 3 bytes.
-    if len(pixels) < size:
-        raise ValueError(f"an image claims {size} bytes of pixels and has {len(pixels)}")
-    sample = bytes(pixels[:: 1 + size // HASHED_BYTES])
-    return Picture(zlib.crc32(sample), height, width, encoding, step, size)
+    return Picture(_hash(reader.rest(size)), height, width, encoding, step, size)
 
 
-def hash_of_picture(serialized: bytes) -> int:
-    """Of an Image or a CompressedImage but for its stamp; equal for a camera that is frozen."""
-    behind_stamp = memoryview(serialized)[12:]
-    return zlib.crc32(bytes(behind_stamp[:: 1 + len(behind_stamp) // HASHED_BYTES]))
+def pixels_of_compressed(serialized: bytes) -> int:
+    """A hash of the data of a sensor_msgs/CompressedImage. Raises ValueError as `picture_of`."""
+    reader = _Reader(serialized)
+    reader.take("iI")
+    reader.text()
+    reader.text()
+    (size,) = reader.take("I")
+    return _hash(reader.rest(size))
 
 
 def position_of(serialized: bytes) -> tuple[float, float, float]:
@@ -48,6 +47,10 @@ def position_of(serialized: bytes) -> tuple[float, float, float]:
     reader.text()
     x, y, z = reader.take("ddd")
     return x, y, z
+
+
+def _hash(pixels: memoryview) -> int:
+    return zlib.crc32(bytes(pixels[:: 1 + len(pixels) // HASHED_BYTES]))
 
 
 class _Reader:
@@ -74,3 +77,10 @@ class _Reader:
         if length > LONGEST_NAME or self.at > len(self._bytes):
             raise ValueError(f"a text claims {length} bytes, at most {LONGEST_NAME} are allowed")
         return bytes(self._bytes[start : self.at]).rstrip(b"\0").decode(errors="replace")
+
+    def rest(self, size: int) -> memoryview:
+        """That many bytes; what follows them is padding, of at most 3 bytes."""
+        rest = memoryview(self._bytes)[self.at :][:size]
+        if len(rest) < size:
+            raise ValueError(f"an image claims {size} bytes of pixels and has {len(rest)}")
+        return rest
