@@ -1,8 +1,10 @@
-"""Two threads share a model: the urgent one waits for a step at most, never for a whole rollout."""
+"""Threads share a model: who goes first waits for a step at most, never for a whole rollout."""
 
 import threading
 
-from whale_ros.imagination.right_of_way import Polite, RightOfWay
+import pytest
+
+from whale_ros.imagination.right_of_way import Polite, Rank, RightOfWay
 
 TIMEOUT_S = 20.0
 
@@ -19,7 +21,7 @@ class Steps:
 
     def step(self, who: str) -> None:
         self.log.append(who)
-        if who == "patient 0":
+        if who == "PATIENT 0":
             self.began.set()
             assert self.go_on.wait(TIMEOUT_S)
 
@@ -27,64 +29,64 @@ class Steps:
         self.log.append(who)
 
 
-def waiting(way: RightOfWay) -> bool:
-    return way._urgent_waits
+def wait_until(condition, *threads) -> None:
+    while not condition():
+        assert all(thread.is_alive() for thread in threads)
 
 
-def test_the_urgent_thread_passes_between_two_steps_of_the_patient_one():
+def test_those_who_go_first_pass_between_two_steps_of_the_others():
     way, model = RightOfWay(), Steps()
-    polite = Polite(model, way)
 
-    def imagine() -> None:
-        with way.patient():
+    def work(rank: Rank) -> None:
+        polite = Polite(model, way, rank)
+        with way.at(rank):
             for number in range(4):
-                (polite.step if number % 2 == 0 else polite.step_together)(f"patient {number}")
+                step = polite.step if number % 2 == 0 else polite.step_together
+                step(f"{rank.name} {number}")
 
-    def judge() -> None:
-        with way.urgent():
-            model.step_together("urgent 0")
-            model.step_together("urgent 1")
-
-    threads = [threading.Thread(target=work, daemon=True) for work in (imagine, judge)]
-    threads[0].start()
+    threads = {rank: threading.Thread(target=work, args=(rank,), daemon=True) for rank in Rank}
+    threads[Rank.PATIENT].start()
     assert model.began.wait(TIMEOUT_S)
-    threads[1].start()
-    while not waiting(way):
-        assert threads[1].is_alive()
-    assert way.patient_is_here
+    for rank in (Rank.PLAN, Rank.JUDGE):  # in the middle of the patient one's first step
+        threads[rank].start()
+        wait_until(lambda rank=rank: rank in way._waiting, threads[rank])
+    assert way.is_imagining
     model.go_on.set()
-    for thread in threads:
+    for thread in threads.values():
         thread.join(TIMEOUT_S)
         assert not thread.is_alive()
-    assert not way.patient_is_here
-    assert model.log == ["patient 0", "urgent 0", "urgent 1", "patient 1", "patient 2", "patient 3"]
+    assert not way.is_imagining
+    first, *others = model.log
+    assert first == "PATIENT 0"
+    ranks = [name.split()[0] for name in others]
+    assert ranks == ["JUDGE"] * 4 + ["PLAN"] * 4 + ["PATIENT"] * 3
 
 
-def test_the_patient_thread_waits_for_the_end_of_the_urgent_one():
+@pytest.mark.parametrize("holder", Rank)
+def test_whoever_has_the_way_is_not_interrupted_within_a_step(holder):
     way, log = RightOfWay(), []
 
-    def imagine() -> None:
-        with way.patient():
-            log.append("patient")
+    def come(rank: Rank) -> None:
+        with way.at(rank):
+            log.append(rank)
 
-    with way.urgent():
-        thread = threading.Thread(target=imagine, daemon=True)
-        thread.start()
-        thread.join(0.05)
-        assert thread.is_alive()
-        log.append("urgent")
-    thread.join(TIMEOUT_S)
-    assert log == ["urgent", "patient"]
+    threads = [threading.Thread(target=come, args=(rank,), daemon=True) for rank in Rank]
+    with way.at(holder):
+        for rank, thread in zip(Rank, threads, strict=True):
+            thread.start()
+            wait_until(lambda rank=rank: rank in way._waiting, thread)
+        assert log == []
+    for thread in threads:
+        thread.join(TIMEOUT_S)
+    assert log == list(Rank)
 
 
 def test_a_failure_gives_the_way_back():
     way = RightOfWay()
-    for take in (way.urgent, way.patient):
-        try:
-            with take():
-                raise ZeroDivisionError
-        except ZeroDivisionError:
-            pass
-    with way.patient():
+    for rank in Rank:
+        with pytest.raises(ZeroDivisionError), way.at(rank):
+            raise ZeroDivisionError
+    with way.at(Rank.PATIENT):
         pass
-    assert Polite(Steps(), way).name == "steps"
+    assert not way.is_imagining
+    assert Polite(Steps(), way, Rank.PLAN).name == "steps"

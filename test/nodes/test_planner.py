@@ -155,6 +155,10 @@ def is_refusal(decision):
     return not decision.chosen_id
 
 
+def ids(decision):
+    return [candidate.id for candidate in decision.candidates]
+
+
 def kind(name):
     return name.split("/")[1].split()[0]
 
@@ -174,7 +178,7 @@ def test_the_trusted_candidate_nearest_to_the_goal_is_approved(around):
     }.get(kind(name), (0.05, 0.5))
     decision = around.decision(is_approval)
     assert kind(decision.chosen_id) == "still"
-    verdicts = {kind(n): v for n, v in zip(decision.candidate_ids, decision.verdicts, strict=True)}
+    verdicts = {kind(n): v for n, v in zip(ids(decision), decision.verdicts, strict=True)}
     assert verdicts["still"] == "chosen" and verdicts["policy"] == "passed"
     assert verdicts["slower"] == "rejected: uncertainty 0.2 is above 0.1"
     assert len(decision.candidates) == len(decision.predictions) == len(decision.scores) == 12
@@ -231,7 +235,7 @@ def test_of_a_policy_sequence_what_the_running_chunk_does_is_left_out(around):
 def test_an_arm_at_rest_leaves_nothing_of_a_policy_sequence_out(around):
     around.executes = False
     around.policy_age_s = 2 * STEP_S
-    decision = around.decision(lambda d: d.candidates and d.candidate_ids[0].endswith("/policy"))
+    decision = around.decision(lambda d: d.candidates and ids(d)[0].endswith("/policy"))
     assert not actions_of(decision.candidates[0])[:SETTLED, :GRIPPER].any()
     assert fits(decision) == [0]
 
@@ -318,7 +322,7 @@ def test_a_plan_is_thrown_away_when_the_gate_falls_silent_while_it_is_made(aroun
     decision = around.decision(lambda d: "the gate held" in d.reason)
     assert "not heard of" in decision.reason and not decision.chosen_id
     around.ros.spin(0.2)
-    assert not {c.actions.id for c in around.chunks} & set(decision.candidate_ids)
+    assert not {c.actions.id for c in around.chunks} & set(ids(decision))
 
 
 def test_a_world_model_that_is_late_is_not_waited_for(around):
@@ -396,7 +400,7 @@ def test_a_search_comes_nearer_to_a_goal_pose_round_after_round(planner, ros, me
     goal.pose.position.x, goal.pose.position.y, goal.pose.position.z = GOAL
     goals.publish(goal)
     around.ros.spin(0.2)
-    decision = around.decision(lambda d: is_approval(d) and "/best so far" in str(d.candidate_ids))
+    decision = around.decision(lambda d: is_approval(d) and "/best so far" in str(ids(d)))
     plan = decision.chosen_id.split("/")[0].split(".")[0]
     rounds = [
         request.candidate_set.candidates

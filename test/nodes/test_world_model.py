@@ -337,6 +337,24 @@ def test_a_checkpoint_is_swapped_while_images_are_judged_and_requests_wait(
     assert ask(ros, moving(3)).threshold == 1.0
 
 
+def test_a_patient_request_lets_others_pass_and_is_answered_in_the_end(ros, heartbeats):
+    Camera(ros)
+    wait_until_ready(ros, heartbeats)
+    client = ros.node.create_client(Predict, "world_model/predict")
+    ros.wait(client.service_is_ready, "the service")
+    long = request_for(ros, moving(64), patient=True, every_step=True)
+    patient = client.call_async(long)
+    second = client.call_async(long)
+    ros.wait(second.done, "the refusal of a second one")
+    assert not second.result().success and "another patient request" in second.result().message
+    plans = [client.call_async(request_for(ros, moving(3))) for _ in range(3)]
+    ros.wait(lambda: all(plan.done() for plan in plans), "the plans")
+    assert all(plan.result().success for plan in plans)
+    assert not patient.done()
+    ros.wait(patient.done, "the patient one", 60)
+    assert patient.result().success and len(patient.result().predictions) == 64
+
+
 def test_without_the_arm_s_commands_nothing_is_foretold(ros, heartbeats):
     camera = Camera(ros)
     wait_until_ready(ros, heartbeats)

@@ -20,7 +20,7 @@ from whale_ros.actions.space import DIM
 from whale_ros.actions.timeline import CommandTimeline
 from whale_ros.data.frames import fit
 from whale_ros.imagination.retracing import Retracing, feature_distance, judge
-from whale_ros.imagination.right_of_way import Polite, RightOfWay
+from whale_ros.imagination.right_of_way import Polite, Rank, RightOfWay
 from whale_ros.imagination.rollout import Rollout, imagine
 from whale_ros.world_model.frames import to_bytes, to_float
 from whale_ros.world_model.whale_st import WhaleST
@@ -144,7 +144,7 @@ class LiveModel:
     @property
     def is_imagining(self) -> bool:
         """Whether candidates are being imagined, which judging slows down."""
-        return self._way.patient_is_here
+        return self._way.is_imagining
 
     def set_goal(self, image: np.ndarray) -> None:
         """What the scene should look like in the end, (height, width, 3) uint8 RGB."""
@@ -156,7 +156,7 @@ class LiveModel:
         """Retrace the frame that the present command will lead to. Raises NotReady."""
         frames = self._aligned()
         action = commands.actions(frames[-1].stamp_s, self._step_s, 1)
-        with self._way.urgent():
+        with self._way.at(Rank.JUDGE):
             rollout = self._imagine(self.model, frames, commands, action[None])
             retracing = judge(self.model, rollout)
         return Judgement(
@@ -175,6 +175,7 @@ class LiveModel:
         candidates: np.ndarray,
         commands: CommandTimeline,
         every_step: bool = False,
+        rank: Rank = Rank.PLAN,
     ) -> Imagined:
         """Imagine candidates (K, H, 7) whose first actions begin at start_s. Raises NotReady.
 
@@ -182,7 +183,7 @@ class LiveModel:
         and all actions are resampled to the model's steps from the newest frame on. At least half
         of the candidates must lie within what is imagined.
         every_step: retrace every imagined step, which takes several times as long; the
-        uncertainties stay the same.
+        uncertainties stay the same. rank: whom it lets pass.
         """
         frames = self._aligned()
         newest = frames[-1].stamp_s
@@ -200,8 +201,8 @@ class LiveModel:
                 for candidate in candidates
             ]
         )
-        model = cast(WhaleST, Polite(self.model, self._way))
-        with self._way.patient():
+        model = cast(WhaleST, Polite(self.model, self._way, rank))
+        with self._way.at(rank):
             rollout = self._imagine(model, frames, commands, actions)
             retracing = judge(model, rollout)
             steps = judge(model, rollout, every_step=True) if every_step else retracing
@@ -209,10 +210,14 @@ class LiveModel:
         return Imagined(rollout, retracing, steps, distance, frames[-1].picture, newest)
 
     @torch.inference_mode()
-    def decode(self, imagined: Imagined) -> np.ndarray:
+    def decode(self, imagined: Imagined, rank: Rank = Rank.PLAN) -> np.ndarray:
         """Pictures (K, H, R, R, 3) uint8 RGB."""
-        pictures = self.model.decode(imagined.rollout.latents, imagined.reference)
-        return to_bytes(pictures).cpu().numpy()
+        pictures = []
+        with self._way.at(rank):
+            for latents in imagined.rollout.latents.split(1):
+                self._way.let_pass(rank)
+                pictures.append(self.model.decode(latents, imagined.reference))
+        return to_bytes(torch.cat(pictures)).cpu().numpy()
 
     def _imagine(
         self,

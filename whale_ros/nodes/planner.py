@@ -426,7 +426,6 @@ class PlannerNode(LeanNode):
         decision = PlanDecision(
             chosen_id="" if choice.index is None else question.names[choice.index],
             reason=choice.reason,
-            candidate_ids=question.names,
             scores=choice.scores.astype(np.float32).tolist(),
             verdicts=choice.verdicts,
             candidates=question.messages,

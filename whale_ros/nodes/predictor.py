@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import rclpy
 import torch
+from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.task import Future
 from sensor_msgs.msg import Image
 
-from whale_ros.imagination.live import MAX_HORIZON, Imagined, LiveModel, NotReady
+from whale_ros.imagination.live import MAX_HORIZON, Imagined, NotReady
 from whale_ros.imagination.loaded import Loaded
 from whale_ros.imagination.mosaic import mosaic
 from whale_ros.imagination.retracing import bits
+from whale_ros.imagination.right_of_way import Rank
 from whale_ros.msg import ActionSequence, Prediction
 from whale_ros.nodes.images import from_array
 from whale_ros.nodes.sequences import BadSequence, seconds, to_actions
@@ -30,7 +33,7 @@ MAX_CANDIDATES = 64
 
 
 class Predictor:
-    """In a thread of its own, so that imagining stops no subscription.
+    """In a thread of its own, so that imagining stops no subscription; a second one is patient.
 
     It has a node of its own too: an executor of several threads would wake up again and again
     for as long as one of them is busy, and leave nothing of the interpreter to the others.
@@ -45,15 +48,20 @@ class Predictor:
             use_global_arguments=False,
             start_parameter_services=False,
         )
-        self._node.create_service(Predict, f"{name}/predict", self._predict)
+        # A patient request does not keep its group from the others while it waits.
+        group = ReentrantCallbackGroup()
+        self._node.create_service(Predict, f"{name}/predict", self._predict, callback_group=group)
         self._node.create_service(LoadCheckpoint, f"{name}/load_checkpoint", self._load)
         self._mosaic = self._node.create_publisher(Image, f"{name}/rollout_mosaic", 1)
+        self._patient = threading.Thread()
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self._node)
         self._thread = threading.Thread(target=self._spin, name="predict")
         self._thread.start()
 
     def stop(self) -> None:
+        if self._patient.is_alive():
+            self._patient.join()
         self._executor.shutdown()
         self._thread.join()
 
@@ -83,7 +91,25 @@ class Predictor:
             response.sha256 = runs.card.sha256
         return response
 
-    def _predict(self, request: Predict.Request, response: Predict.Response) -> Predict.Response:
+    async def _predict(
+        self, request: Predict.Request, response: Predict.Response
+    ) -> Predict.Response:
+        if not request.patient:
+            return self._answer(request, response)
+        if self._patient.is_alive():
+            response.message = "another patient request is not answered yet; ask again after it"
+            return response
+        answered: Future = Future(executor=self._executor)
+
+        def answer() -> None:
+            answered.set_result(self._answer(request, response))
+            self._executor.wake()
+
+        self._patient = threading.Thread(target=answer, name="predict patiently")
+        self._patient.start()
+        return await answered
+
+    def _answer(self, request: Predict.Request, response: Predict.Response) -> Predict.Response:
         """Answer a request, whatever happens."""
         response.threshold = float("nan")
         loaded = self._main.active()
@@ -107,11 +133,13 @@ class Predictor:
         began = time.monotonic()
         candidates = request.candidate_set.candidates
         actions = self._actions(loaded.card, candidates)
+        rank = Rank.PATIENT if request.patient else Rank.PLAN
         imagined = loaded.live.predict(
             seconds(candidates[0].header.stamp),
             actions,
             self._main.command_history(),
             request.every_step,
+            rank,
         )
         count, horizon = actions.shape[:2]
         asked = {"candidates": count, "horizon": horizon}
@@ -121,7 +149,8 @@ class Predictor:
         )
         response.predictions = self._predictions(candidates, imagined, response.threshold)
         if request.return_frames or self._mosaic.get_subscription_count():
-            self._show(loaded.live, response.predictions, imagined, request.return_frames)
+            pictures = loaded.live.decode(imagined, rank)
+            self._show(response.predictions, pictures, request.return_frames)
         response.success = True
         response.observation_stamp = rclpy.time.Time(seconds=imagined.stamp_s).to_msg()
         response.latency_s = time.monotonic() - began
@@ -189,10 +218,7 @@ class Predictor:
         )
         return choice.passed.tolist()
 
-    def _show(
-        self, live: LiveModel, predictions: list[Prediction], imagined: Imagined, in_reply: bool
-    ) -> None:
-        pictures = live.decode(imagined)
+    def _show(self, predictions: list[Prediction], pictures: np.ndarray, in_reply: bool) -> None:
         if in_reply:
             for prediction, row in zip(predictions, pictures, strict=True):
                 prediction.frames = [from_array(picture, "rgb8") for picture in row]

@@ -152,7 +152,7 @@ class Screening:
         # The threshold holds for a number of candidates: the others are these once more.
         messages = [messages[i % len(names)] for i in range(self._values["candidates"])]
         question = Predict.Request(
-            return_frames=request.return_frames, every_step=request.every_step
+            return_frames=request.return_frames, every_step=request.every_step, patient=True
         )
         question.candidate_set = CandidateSet(
             source=request.candidate_set.source, candidates=messages
