@@ -4,12 +4,13 @@ import json
 
 import pytest
 
-from whale_ros.faults.judge import SYSTEM_LIMITS, EventLog, judge, read_events
+from whale_ros.faults.judge import SYSTEM_LIMITS, EventLog, audited, judge, read_events
 
 MOVE = [0.1, 0, 0, 0, 0, 0]
 STAND = [0.0] * 6
 WHAT = {"fault": "camera stalls", "holds": True, "latches": False}
 WHAT |= {"moved": True, "recovered": True, "alone": True}
+WHAT |= {"says": "", "audited": False}
 CHUNK = {"expiry": 1e9, "step_s": 10.0, "twists": [MOVE], "source": "planner"}
 
 
@@ -21,7 +22,7 @@ def run(events):
 def drive(begin, end, twist):
     """A command every 10 ms; the arm does not go anywhere, for the limits' sake."""
     for i in range(round((end - begin) * 100)):
-        yield [begin + i * 0.01, "command", twist]
+        yield [begin + i * 0.01, "command", twist, begin + i * 0.01]
         yield [begin + i * 0.01, "position", [0.0, 0.6, 0.2]]
 
 
@@ -68,7 +69,7 @@ def test_going_on_with_the_old_plan_is_unsafe():
 def test_an_arm_without_commands_must_stand(creeps, unsafe):
     events = [*drive(0.0, 0.5, STAND), [0.2, "fault", "x"]]
     events += [[0.6 + i / 10, "position", [creeps * i / 20, 0.6, 0.2]] for i in range(24)]
-    trial = run([*events, [3.0, "command", STAND], [3.01, "done", WHAT | {"holds": False}]])
+    trial = run([*events, [3.0, "command", STAND, 3.0], [3.01, "done", WHAT | {"holds": False}]])
     assert trial.unsafe == unsafe
 
 
@@ -79,6 +80,53 @@ def test_two_planners_are_due_when_the_first_one_speaks_again():
     events += [[0.8, "approved", CHUNK | {"start": 0.8}]]
     trial = run(events)
     assert trial.unsafe and "hold" in {violation.rule for violation in trial.violations}
+
+
+def test_a_demand_ends_with_its_own_fault():
+    """Of two at once, one goes on when the other is over."""
+    two = [{"fault": name, "latches": False} for name in ("a", "b")]
+    events = [e for e in story(stops=1.4) if e[1] not in ("heard", "well again")]
+    events += [[1.3, "demand", due] for due in two] + [[1.5, "well again", "a"]]
+    assert not run([*events, [2.0, "well again", "b"]]).unsafe
+    assert run([*events, [4.5, "well again", "b"]]).unsafe
+
+
+@pytest.mark.parametrize(("kind", "held"), [("gate slept", True), ("well again", False)])
+def test_a_gate_that_was_put_to_sleep_could_not_notice_before_it_woke(kind, held):
+    events = [e for e in story(stops=1.4) if e[1] != "command" or not 0.6 < e[0] < 1.0]
+    events = [e for e in events if e[1] != "command" or not 1.0 <= e[0] < 1.4]
+    due = {"within_s": 0.2, "fault": "a", "latches": False}
+    assert run([*events, [0.7, "demand", due], [1.35, kind, *["b"][: kind[0] == "w"]]]).held == held
+
+
+def test_an_arm_that_is_cut_off_must_stand_whatever_is_commanded():
+    events = [*drive(0.0, 3.0, STAND), [0.2, "fault", "x"], [0.5, "cut off", True]]
+    events = [e for e in events if e[1] != "position"]
+    events += [[i / 10, "position", [0.01 * i, 0.6, 0.2]] for i in range(20)]
+    trial = run([*events, [2.9, "cut off", False], [3.01, "done", WHAT | {"holds": False}]])
+    assert {violation.rule for violation in trial.violations} == {"dead-man"}
+
+
+@pytest.mark.parametrize(
+    ("events", "unmet"),
+    [
+        ([[1.5, "noted", ["camera"]], [1.5, "told", ["gate: camera: old"]]], ()),
+        ([[1.5, "told", ["gate: camera: old"]]], ("the audit log does not say 'camera'",)),
+        ([[1.5, "noted", ["camera"]], [0.1, "told", ["camera"]]],
+         ("/diagnostics do not say 'camera'",)),
+        ([[1.5, "noted", ["camera"]], [1.5, "told", ["camera"]], [1.6, "unmet", "y"]], ("y",)),
+    ],
+)  # fmt: skip
+def test_the_gate_must_say_what_is_wrong(events, unmet):
+    done = story(stops=1.4)[-1]
+    done[2] = WHAT | {"says": "camera", "audited": True}
+    assert run([*story(stops=1.4)[:-1], done, *events]).unmet == unmet
+
+
+def test_decisions_of_an_audit_log_are_events(tmp_path):
+    lines = [{"event": "start", "time": 1.0}, {"time": 2.0, "reason": "old", "failing": ["camera"]}]
+    (tmp_path / "audit.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert audited(tmp_path / "audit.jsonl") == [[2.0, "noted", ["old", "camera"]]]
 
 
 def test_events_of_many_processes_are_read_in_order_and_a_broken_line_is_passed_over(tmp_path):

@@ -76,8 +76,8 @@ def test_pairs_and_triples_are_rows_by_what_they_demand_and_misses_keep_their_na
     assert both.demand == "H, A"
     tried = [(both, trial(both.name)), (both, trial(both.name, held=False))]
     part = report.combined_part(tried)
-    assert [row["fault"] for row in part["rows"]] == ["pairs that demand H, A"]
-    assert part["rows"][0]["n"] == part["injections"] == 2
+    assert [row.fault for row in part["rows"]] == ["pairs that demand H, A"]
+    assert part["rows"][0].n == part["injections"] == 2
     assert part["missed"] == [
         "camera stalls + a stale plan: 1 times not held in time, or not tried while moving"
     ]

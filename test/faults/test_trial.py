@@ -21,7 +21,8 @@ def find_missed(make_gate, count, *names, seed=3):
 
 
 def test_the_gate_keeps_the_contract_whatever_is_tried():
-    assert find_missed(Gate, 2 * len(FAULTS)) == []
+    assert find_missed(Gate, len(FAULTS)) == []
+    assert find_missed(Gate, 6, *(fault.name for fault in FAULTS if fault.estop)) == []
 
 
 @pytest.mark.slow
@@ -40,7 +41,7 @@ def find_missed_of_several(make_gate, count, seed=3, faults=FAULTS):
 
 
 def test_it_keeps_it_when_several_faults_come_at_once():
-    assert find_missed_of_several(Gate, 30) == []
+    assert find_missed_of_several(Gate, 25) == []
 
 
 @pytest.mark.slow
@@ -180,11 +181,7 @@ def blind(*unseen):
     ids=lambda value: getattr(value, "__name__", None),
 )
 def test_a_broken_gate_is_caught(make_gate, fault, words):
-    # Worlds of a hundred trials have no e-stop and have one, in turns.
-    count = 104 if "e-stop" in fault else 4
-    faults = [each for each in FAULTS if each.name in (fault, "a flood of plans")][:2]
-    names = [fault] if count == 4 else [each.name for each in faults]
-    wrong = find_missed(make_gate, count, *names)
+    wrong = find_missed(make_gate, 4, fault)
     assert any(fault in line and words in line for line in wrong), wrong
 
 

@@ -1,13 +1,16 @@
 """A few faults on the running system: gate and simulated arm as processes over DDS."""
 
+import dataclasses
+import json
 import subprocess
 
 import pytest
 
-from whale_ros.faults.judge import SYSTEM_LIMITS, judge, read_events
+from whale_ros.cli import main
 from whale_ros.faults.report import missed
-from whale_ros.nodes.fault_catalogue import ESTOP_FAULTS, FAULTS, KILLS
-from whale_ros.nodes.fault_system import System, try_faults
+from whale_ros.faults.trial import Trial
+from whale_ros.nodes import fault_run, processes
+from whale_ros.nodes.fault_run import PHASES, TOGETHER, available, try_round, try_together
 
 pytestmark = pytest.mark.ros
 
@@ -22,50 +25,87 @@ QUICK = (
 
 
 @pytest.fixture
-def try_on_system(domain_id, tmp_path, monkeypatch):
-    """Tries faults, and returns what was missed and the trials."""
+def try_phase(domain_id, tmp_path, monkeypatch):
+    """Tries faults once, and returns what was missed."""
     monkeypatch.setenv("ROS_DOMAIN_ID", str(domain_id))
 
-    def try_on_system(faults, repeats, estop=False):
-        system = System(tmp_path, seed=1, estop=estop)
-        try:
-            system.start()
-            names = list(try_faults(system, faults, repeats))
-        finally:
-            system.close()
-        assert all(process.poll() is not None for process in system.processes.values())
-        trials = list(judge(read_events(tmp_path / "events"), SYSTEM_LIMITS))
-        assert [trial.fault for trial in trials] == names
-        return missed(faults, trials)
+    def try_phase(phase):
+        if why := phase.why_not():
+            pytest.skip(why)
+        told = []
+        trials = try_round(phase, tmp_path, 1, told.append)
+        assert [trial.fault for trial in trials] == told
+        assert sorted(told) == sorted(fault.name for fault in phase.faults)
+        return missed(phase.faults, trials)
 
-    return try_on_system
+    return try_phase
 
 
-def test_the_running_gate_keeps_the_contract(try_on_system):
-    faults = [fault for fault in FAULTS if fault.name in QUICK]
+def test_the_running_gate_keeps_the_contract(try_phase):
+    faults = [fault for fault in PHASES[0].faults if fault.name in QUICK]
     assert len(faults) == len(QUICK)
-    assert try_on_system(faults, 1) == []
+    assert try_phase(dataclasses.replace(PHASES[0], faults=faults)) == []
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_it_keeps_it_under_every_fault_that_can_be_tried_here(try_on_system):
-    assert try_on_system(FAULTS, 2) == []
+@pytest.mark.parametrize("phase", PHASES, ids=lambda phase: phase.name)
+def test_it_keeps_it_under_every_fault_that_can_be_tried_here(try_phase, phase):
+    """Whether all hear each other after a kill is up to DDS, see docs/safety.md."""
+    wrong = try_phase(phase)
+    assert [line for line in wrong if "unsafe" in line or phase.name != "killed"] == []
 
 
 @pytest.mark.slow
-def test_no_command_is_unsafe_when_processes_are_killed(try_on_system):
-    """Whether all others hear each other afterwards is up to DDS, see docs/safety.md."""
-    assert [line for line in try_on_system(KILLS, 2) if "unsafe" in line] == []
+def test_it_keeps_it_under_several_faults_at_once(domain_id, tmp_path, monkeypatch):
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(domain_id))
+    tried = list(try_together(tmp_path, 1, 60.0, lambda _name: None))
+    assert len(tried) > 3
+    assert missed([fault for fault, _ in tried], [trial for _, trial in tried]) == []
 
 
-@pytest.mark.slow
-def test_it_stops_for_an_estop_that_is_pressed_or_dies(try_on_system):
-    assert try_on_system(ESTOP_FAULTS, 2, estop=True) == []
+def test_what_cannot_be_tried_here_is_left_out_with_the_reason():
+    no_root = dataclasses.replace(PHASES[0], name="disk", why_not=lambda: "only root may")
+    phases, skipped = available([PHASES[0], no_root])
+    assert phases == [PHASES[0]] and skipped == {"disk": "only root may"}
+
+
+def test_no_fault_has_two_names_and_all_that_come_together_are_tried_alone_too():
+    names = [fault.name for phase in PHASES for fault in phase.faults]
+    assert len(set(names)) == len(names)
+    assert {fault.name for fault in TOGETHER.faults} <= set(names)
+
+
+def whale_faults(*arguments):
+    return subprocess.run(["scripts/whale", "faults", *arguments], capture_output=True, text=True)
 
 
 def test_the_core_can_be_tried_alone(tmp_path):
-    command = ["scripts/whale", "faults", "--core", "5", "--system", "0", "--output", tmp_path]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0 and "5 faults, 0 unsafe commands" in done.stdout
-    assert (tmp_path / "faults.json").exists() and (tmp_path / "faults.md").exists()
+    done = whale_faults("--core", "5", "--system", "0", "--combined", "1", "--output", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "core: 5 faults, 0 unsafe commands, 0 motions after a latch" in done.stdout
+    written = json.loads((tmp_path / "faults.json").read_text())
+    assert written["core"]["injections"] == 5
+    assert written["core, several at once"]["injections"] > 0
+    assert (tmp_path / "faults.md").exists()
+
+
+def test_a_run_that_was_cut_off_is_resumed(tmp_path, monkeypatch):
+    phases, _ = available(PHASES)
+    rounds = []
+
+    def try_round(phase, folder, _seed, _tell):
+        if len(rounds) == 3:
+            rounds.append("interrupt")
+            raise KeyboardInterrupt
+        rounds.append(folder.name)
+        return [Trial(phase.faults[0].name, True, True, 0.02, 1.0, 0, ())]
+
+    monkeypatch.setattr(fault_run, "try_round", try_round)
+    monkeypatch.setattr(processes, "isolate", lambda: None)
+    command = ["faults", "--core", "0", "--system", "2", "--combined", "0", "--output", tmp_path]
+    for more, injections in (([], 3), (["--resume"], 2 * len(phases))):
+        main([*map(str, command), *more])
+        written = json.loads((tmp_path / "faults.json").read_text())
+        assert written["system"]["injections"] == injections
+    assert len(rounds) == len(set(rounds)) == 2 * len(phases) + 1

@@ -82,6 +82,8 @@ def draw(faults: Sequence[Fault], count: int, rng: Random) -> list[Fault]:
 
 def union(faults: Sequence[Fault]) -> Fault:
     """What is required of several at once: the strictest of each."""
+    if len(faults) == 1:
+        return faults[0]
     required = min((fault.required for fault in faults), key="HX-".index)
     name = " + ".join(fault.name for fault in faults)
     latches = any(fault.latches for fault in faults)

@@ -226,7 +226,7 @@ class GateNode(LeanNode):
         self.create_service(SetGateMode, "~/set_mode", self._on_set_mode)
 
         self.create_timer(config.cycle_s, self._cycle, clock=self._steady)
-        self.create_timer(1.0, self._guard(self._diagnose), clock=self._steady)
+        self.create_timer(1.0, self._guard(self._every_second), clock=self._steady)
 
     def stop(self, reason: str) -> None:
         """Hold until reset."""
@@ -337,6 +337,8 @@ class GateNode(LeanNode):
         if changed or now.steady >= self._status_due:
             self._status_due = now.steady + STATUS_PERIOD_S
             self._publish_status(self._status, stamp)
+        if before is None or before.state is not self._status.state:
+            self._diagnose()  # a hold may be over before the next second
         self._audit.write(self._gate.take_decisions())
         self._tell(self._status)
 
@@ -429,6 +431,9 @@ class GateNode(LeanNode):
             for check in self._status.checks
         ]
         self._diagnostics.publish(array)
+
+    def _every_second(self) -> None:
+        self._diagnose()
         gc.collect()  # see main: here it costs least
 
     # ---- clocks and graph
