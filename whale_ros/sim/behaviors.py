@@ -19,6 +19,7 @@ from whale_ros.sim.bench.slide_block import TASK as SLIDE_BLOCK
 BEHAVIORS = ("expert", "noisy", "random", "slow", "hesitating")
 HELD_OUT_BEHAVIORS = ("swaying", "backtracking")  # no model is trained on them
 DEMONSTRATING = "demonstrating"  # as a person with a joystick would
+MISTAKEN = "mistaken"  # the same, but takes the object or its goal to be elsewhere
 
 _POLICIES = {
     "reach-v3": scripted.SawyerReachV3Policy,
@@ -104,7 +105,7 @@ class Behavior:
 
     def __init__(self, name: str, task: str, space: ActionSpace, seed: int) -> None:
         """Raises ValueError for an unknown behaviour or task."""
-        known = (*BEHAVIORS, *HELD_OUT_BEHAVIORS, DEMONSTRATING)
+        known = (*BEHAVIORS, *HELD_OUT_BEHAVIORS, DEMONSTRATING, MISTAKEN)
         if name not in known:
             raise ValueError(f"unknown behaviour {name!r}; known: {', '.join(known)}")
         self._name = name
@@ -122,6 +123,8 @@ class Behavior:
 
     def act(self, observation: np.ndarray) -> np.ndarray:
         """Choose the next action (7,), always within the limits of the action space."""
+        if self._name == MISTAKEN:
+            observation = self._mistake(observation)
         if self._name == "random":
             action = self._wander(observation)
         else:
@@ -136,7 +139,7 @@ class Behavior:
             action[POSITION] += self._swing()
         elif self._name == "backtracking":
             action = self._undo_or(action)
-        elif self._name == DEMONSTRATING:
+        elif self._name in (DEMONSTRATING, MISTAKEN):
             action = self._demonstrate(action)
         return self._space.clip(action)
 
@@ -175,10 +178,20 @@ class Behavior:
         if self._pausing(0.05):
             action[POSITION] = action[ROTATION] = 0.0
             return action
+        bend = 0.5 * self._sway / np.linalg.norm(self._sway) * 0.8**self._steps
+        self._steps += 1
+        self._noise = 0.7 * self._noise + 0.05 * self._rng.normal(size=6)
         action[POSITION] *= 0.5 + 0.5 * self._scale
-        bend = 0.5 ** (self._steps / 4) * self._sway / np.linalg.norm(self._sway)
-        action[POSITION] += 0.5 * self._space.max_translation_m * bend + 0.2 * self._swing()
+        action[POSITION] += self._space.max_translation_m * (bend + self._noise[:3])
         return action
+
+    def _mistake(self, observation: np.ndarray) -> np.ndarray:
+        """As if block or zone were elsewhere, further than what still succeeds."""
+        observation = observation.copy()
+        thing = slice(4, 6) if self._closing else slice(-3, -1)
+        aside = self._sway[:2] / np.linalg.norm(self._sway[:2])
+        observation[thing] += (0.04 + 0.06 * self._scale) * aside
+        return observation
 
     def _wander(self, observation: np.ndarray) -> np.ndarray:
         """Go to random points of the workspace, often near the object, turning on the way."""

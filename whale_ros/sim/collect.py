@@ -21,7 +21,7 @@ from whale_ros.data.episodes import (
 )
 from whale_ros.data.frames import fit
 from whale_ros.sim.arm import HELD_OUT_TASKS, STEP_S, TASKS
-from whale_ros.sim.behaviors import BEHAVIORS, DEMONSTRATING, HELD_OUT_BEHAVIORS, Behavior
+from whale_ros.sim.behaviors import BEHAVIORS, DEMONSTRATING, HELD_OUT_BEHAVIORS, MISTAKEN, Behavior
 from whale_ros.sim.bench.arm import TASKS as BENCH_TASKS
 from whale_ros.sim.camera import Degradation
 from whale_ros.sim.intruder import spots_near
@@ -72,7 +72,7 @@ SPLITS = {
     "study": _study(Split(TASKS, BEHAVIORS, 600_000), HELD_OUT_TASKS),
 }
 
-_BENCH_BEHAVIORS = (DEMONSTRATING, *BEHAVIORS)
+_BENCH_BEHAVIORS = (DEMONSTRATING, MISTAKEN, *BEHAVIORS)
 
 # The same of the bench. Seeds below 100,000 are left to demonstrations that are recorded by ROS.
 BENCH_SPLITS = {

@@ -14,10 +14,10 @@ os.environ.setdefault("MUJOCO_GL", "egl")  # off-screen, before mujoco is import
 
 import mujoco
 import numpy as np
-from transforms3d.quaternions import mat2quat, qinverse, qmult
+from transforms3d.quaternions import qinverse, qmult
 
 from whale_ros.actions.composition import to_quaternion, to_rotation_vector
-from whale_ros.sim.bench.kinematics import HOME, InverseKinematics
+from whale_ros.sim.bench.kinematics import HOME, InverseKinematics, quaternion_of
 from whale_ros.sim.bench.slide_block import TASK, Layout, progress, succeeded
 from whale_ros.sim.camera import Camera, View
 from whale_ros.sim.contact import ContactForces
@@ -31,7 +31,7 @@ WORKSPACE_HIGH = np.array([0.62, 0.28, 0.34])
 MAX_TILT_RAD = np.deg2rad(40)
 MAX_LEAD_RAD = 0.15  # how far the target may be turned ahead of a hand that is blocked
 AT_BLOCK_M = 0.05  # a hand so near to the block is about to take it to the zone
-VIEW = View(look_at=(0.44, 0.0, 0.08), distance_m=0.8, azimuth_deg=205.0, elevation_deg=-38.0)
+VIEW = View(look_at=(0.42, 0.0, 0.12), distance_m=0.78, azimuth_deg=205.0, elevation_deg=-36.0)
 
 HOME_QUAT = np.array([0.0, 0.0, 1.0, 0.0])
 _MAX_OPENING_M = 0.084
@@ -122,7 +122,7 @@ class BenchArm:
     @property
     def hand_quaternion(self) -> np.ndarray:
         """(4,) orientation of the hand in the base frame, (w, x, y, z); home is unrotated."""
-        quaternion = qmult(mat2quat(self._hand.xmat.reshape(3, 3)), qinverse(HOME_QUAT))
+        quaternion = qmult(quaternion_of(self._hand), qinverse(HOME_QUAT))
         return quaternion if quaternion[0] >= 0 else -quaternion
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mujoco
 import numpy as np
-from transforms3d.quaternions import mat2quat, qinverse, qmult
+from transforms3d.quaternions import qinverse, qmult
 
 from whale_ros.actions.composition import to_rotation_vector
 
@@ -41,7 +41,7 @@ class InverseKinematics:
         )
         jacobian = self._jacobian[:, self._dofs]
         hand = self._data.site(self._site)
-        turn = qmult(quaternion, qinverse(mat2quat(hand.xmat.reshape(3, 3))))
+        turn = qmult(quaternion, qinverse(quaternion_of(hand)))
         error = np.concatenate([position - hand.xpos, to_rotation_vector(turn)])
         damped = jacobian @ jacobian.T + DAMPING**2 * np.eye(6)
         inverse = jacobian.T @ np.linalg.inv(damped)  # (7, 6)
@@ -51,3 +51,10 @@ class InverseKinematics:
         change *= min(1.0, most / max(float(np.abs(change).max()), 1e-12))
         self.angles = np.clip(self.angles + change, self._low, self._high)
         return self.angles
+
+
+def quaternion_of(site) -> np.ndarray:
+    """(4,) orientation of a site of MuJoCo's data in the base frame, (w, x, y, z)."""
+    quaternion = np.empty(4)
+    mujoco.mju_mat2Quat(quaternion, site.xmat)
+    return quaternion

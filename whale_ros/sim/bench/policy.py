@@ -14,7 +14,8 @@ HAND, OPENING, BLOCK, HAND_YAW, BLOCK_YAW, ZONE = (
 
 _ABOVE_M = 0.14  # from there the open fingers pass over the block
 _LOW_M = 0.035  # the finger tips hold the block
-_AROUND_M = 0.02  # a hand so near is above the block, or around it
+_ABOVE_WITHIN_M = 0.02  # a hand so near is above the block
+_AROUND_WITHIN_M = 0.035  # a low hand so near is around it
 _LET_GO_M = 0.015  # of the zone's centre
 _HELD_OPENING = 0.8  # fingers further apart do not touch the block
 _GAIN_PER_S = 5.0
@@ -62,7 +63,7 @@ class SlideBlockPolicy:
         if np.linalg.norm((zone - block)[:2]) < _LET_GO_M:
             closing = 0.0
             target = np.array([*hand[:2], _ABOVE_M if observation[OPENING] > 0.9 else hand[2]])
-        elif np.linalg.norm((block - hand)[:2]) > _AROUND_M:
+        elif not _over(hand, block):
             closing = 0.0
             low = hand[2] < _ABOVE_M - 0.02
             target = np.array([*(hand if low else block)[:2], _ABOVE_M])
@@ -74,16 +75,22 @@ class SlideBlockPolicy:
         else:
             closing = 1.0
             held = observation[OPENING] < _HELD_OPENING
-            target = np.array([*(zone if held else hand)[:2], _LOW_M])
+            target = np.array([*(hand + (zone - block) * held)[:2], _LOW_M])
         fastest = self._space.max_translation_m / self._space.step_s
         velocity = _shortened((target - hand) * _GAIN_PER_S, fastest)
         most = self._space.max_rotation_rad / self._space.step_s
         return velocity, float(np.clip(turn * _GAIN_PER_S, -most, most)), closing
 
 
+def _over(hand: np.ndarray, block: np.ndarray) -> bool:
+    """Whether the hand (3,) is above the block (3,) or around it."""
+    within = _AROUND_WITHIN_M if hand[2] < 2 * _LOW_M else _ABOVE_WITHIN_M
+    return bool(np.linalg.norm((block - hand)[:2]) < within)
+
+
 def _look_ahead(observation: np.ndarray, move: np.ndarray, turn: float, closing: float) -> None:
     hand, block = observation[HAND], observation[BLOCK]
-    around = np.linalg.norm((block - hand)[:2]) < _AROUND_M and hand[2] < 2 * _LOW_M
+    around = _over(hand, block) and hand[2] < 2 * _LOW_M
     held = around and closing > 0.5 and observation[OPENING] < _HELD_OPENING
     if held:
         block[:2] += move[:2]
