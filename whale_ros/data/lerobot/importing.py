@@ -116,7 +116,7 @@ def _read_ours(dataset: Path, info: Info) -> Found:
     if [about["task"] for about in abouts] != [episode.task for episode in stored]:
         raise ValueError(
             f"{dataset} was changed since its export, {OURS} tells of other episodes; say what "
-            "its columns mean (`--mapping`), as of any other LeRobot dataset"
+            "its columns mean (`--mapping whale_ros`), as of any other LeRobot dataset"
         )
     known = {name: width for name, width in KNOWN.items() if name in info.features}
     rows_of = Rows(info.fps, {ACTION: DIM, STATE: 3, **known}, CAMERA)

@@ -1,10 +1,10 @@
 """Pictures in videos: any that PyAV decodes, and lossless ones written.
 
-LeRobot's default (AV1, chroma at half the resolution) costs small pictures dearly: 31 dB on those
-of the simulated arm at 64 pixels, about what a tokenizer makes of them. Written is H.264 in RGB at
-quality 0, which loses nothing, is 2.5 times smaller than PNG, and is decoded by whatever LeRobot
-decodes with (FFmpeg); not by every web browser. Every second picture is a key frame, as LeRobot
-has it, so that any one is quickly reached.
+LeRobot's default (AV1, chroma at half the resolution) costs small pictures dearly, 31 dB at 64
+pixels (`benchmarks/video_codecs.py`), and a tokenizer shall learn from more than it will return.
+Written is H.264 in RGB at quality 0: it loses nothing, is 1.7 times smaller than PNG, and FFmpeg
+decodes it, and so LeRobot; not every web browser does. Every second picture is a key frame, as
+LeRobot has it, so that any one is quickly reached.
 """
 
 from __future__ import annotations
