@@ -4,7 +4,8 @@
 
 Roles: `world_model` judges every image as familiar; `planner` approves ways to and fro; `estop`
 says that it is not pressed, or is; `clock` tells simulated time, which may jump or stand still;
-`recorder` writes down what the arm is commanded; `relay` see `fault_relay`. Some take orders on
+`recorder` writes down what the arm is commanded and where it is, `commands` and `positions` one of
+these; `relay` see `fault_relay`. Some take orders on
 their standard input. Each appends what it does to FOLDER/ROLE.jsonl, see `whale_ros.faults.judge`.
 """
 
@@ -19,6 +20,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -181,12 +183,14 @@ class Clock(LeanNode):
 
 
 class Recorder(LeanNode):
-    def __init__(self, log: EventLog) -> None:
+    def __init__(self, log: EventLog, commands: bool = True, positions: bool = True) -> None:
         super().__init__("fault_recorder")
         self._log = log
         self._simulated = self.get_parameter("use_sim_time").value
-        self.create_subscription(TwistStamped, "arm/twist_command", self._on_command, ALL)
-        self.create_subscription(PoseStamped, "ee_pose", self._on_pose, NEWEST)
+        if commands:
+            self.create_subscription(TwistStamped, "arm/twist_command", self._on_command, ALL)
+        if positions:
+            self.create_subscription(PoseStamped, "ee_pose", self._on_pose, NEWEST)
 
     def _on_command(self, message: TwistStamped) -> None:
         stamp, twist = seconds(message.header.stamp), twist_array(message.twist)
@@ -202,12 +206,14 @@ class Recorder(LeanNode):
         return time.time() if self._simulated else stamp
 
 
-ROLES = {
+ROLES: dict[str, Callable[[EventLog], Node]] = {
     "world_model": WorldModel,
     "planner": Planner,
     "estop": EStop,
     "clock": Clock,
     "recorder": Recorder,
+    "commands": partial(Recorder, positions=False),
+    "positions": partial(Recorder, commands=False),
 }
 
 

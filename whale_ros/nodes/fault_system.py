@@ -45,6 +45,7 @@ class System:
 
     recovers_s = RECOVERS_S
     stand_ins: tuple[str, ...] = ("world_model", "planner")
+    recorders: tuple[str, ...] = ("recorder",)
     every_one: tuple[str, ...] = ()  # ROS arguments of all processes
     audited = True  # whether times in the audit log are those of events
 
@@ -78,7 +79,7 @@ class System:
     def start(self) -> None:
         """Raises NotRunning."""
         self.processes.start_executable("sim_robot")
-        for role in ("recorder", "relay", *self.stand_ins):
+        for role in (*self.recorders, "relay", *self.stand_ins):
             self.processes.start_player(role)
         if self.estop:
             self.processes.start_player("estop")
