@@ -7,14 +7,23 @@ import yaml
 
 pytest.importorskip("rclpy")
 
-from whale_ros.nodes import demo_recorder, gate, planner, scripted_policy, sim_robot, world_model
+from whale_ros.nodes import (
+    demo_recorder,
+    demonstrator,
+    gate,
+    planner,
+    scripted_policy,
+    sim_robot,
+    world_model,
+)
 
 pytestmark = pytest.mark.ros
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted((ROOT / "config/robots").glob("*.yaml"))
 ROBOTS = [path.stem for path in FILES]
-NODES = (gate, planner, world_model, sim_robot, scripted_policy, demo_recorder)
+NODES = (gate, planner, world_model, sim_robot, scripted_policy, demo_recorder, demonstrator)
+SIMULATED = ("sim", "bench")
 
 # What differs between arms and must not be left at the defaults of the built-in one.
 NEEDED = {
@@ -44,7 +53,7 @@ def gate_values(robot) -> dict:
 
 
 def test_there_are_the_arms_that_the_documentation_names():
-    assert {"sim", "ur", "franka", "xarm", "kortex", "so101"} <= set(ROBOTS)
+    assert {"sim", "bench", "ur", "franka", "xarm", "kortex", "so101"} <= set(ROBOTS)
 
 
 def test_every_key_is_a_parameter_of_some_node(robot):
@@ -78,14 +87,14 @@ def test_no_allowed_action_is_faster_than_the_gate_lets_pass(robot, gate_values)
         assert gate_values[action] <= gate_values[speed] * step_s + 1e-9, (action, speed)
 
 
-def test_only_the_built_in_arm_moves_without_being_armed(robot):
+def test_only_simulated_arms_move_without_being_armed(robot):
     name, values = robot
-    assert values["start_mode"] == ("gate" if name == "sim" else "hold")
+    assert values["start_mode"] == ("gate" if name in SIMULATED else "hold")
 
 
 def test_real_arms_are_slow_at_first(robot):
     name, values = robot
-    if name != "sim":
+    if name not in SIMULATED:
         assert values["max_linear_speed"] <= 0.1 and values["max_angular_speed"] <= 0.2
 
 
@@ -100,7 +109,7 @@ def test_every_arm_has_a_page_that_the_overview_links(robot):
 def test_pages_of_real_arms_say_that_nothing_was_tried_and_how_to_arm(robot):
     name, _ = robot
     page = (ROOT / f"docs/robots/{name}.md").read_text()
-    if name != "sim":
+    if name not in SIMULATED:
         assert "**Nothing on this page was tried by us on a real arm.**" in page[:200]
         for step in (
             f"planner.launch.py robot:={name}",
