@@ -28,6 +28,7 @@ from whale_ros.data.bag_writer import Topic
 from whale_ros.data.recording import ROLES, Recording, needed_roles, unfinished
 from whale_ros.data.recording_checks import Limits, RecordingChecks
 from whale_ros.data.recording_session import RecordingSession, Refused, State
+from whale_ros.memory import keep_freed_memory
 from whale_ros.msg import Check, RecorderStatus
 from whale_ros.nodes.lean_node import LeanNode
 from whale_ros.nodes.parameters import BadParameter, declare
@@ -236,6 +237,7 @@ def _versions() -> dict[str, str]:
 
 
 def main() -> None:
+    keep_freed_memory()  # pictures come and go
     rclpy.init()
     try:
         node = DemoRecorder()
