@@ -117,6 +117,31 @@ def test_an_episode_is_cut_where_the_hand_is_too_fast(theirs, truth, tmp_path):
     assert (episode.frames[0, 12:] == truth.picture(1, 6)[12:, 8:40]).all()
 
 
+@pytest.mark.parametrize("list_type", [pa.list_, pa.large_list])
+@pytest.mark.parametrize("number", [pa.float32(), pa.float64()])
+def test_lists_and_numbers_of_other_kinds_are_the_same(theirs, truth, tmp_path, list_type, number):
+    """As pandas writes them, with which LeRobot converts older datasets."""
+    mapping = from_poses(truth, truth.IMAGE)
+    first = import_dataset(theirs, tmp_path / "first", mapping, ActionSpace(), 32).episodes
+    for name in ("observation.state", "action"):
+        kind = pa.field(name, list_type(number))
+        rewrite(
+            theirs,
+            "data",
+            lambda table, kind=kind: table.set_column(
+                table.column_names.index(kind.name), kind, table[kind.name].cast(kind.type)
+            ),
+        )
+    second = import_dataset(theirs, tmp_path / "second", mapping, ActionSpace(), 32).episodes
+    for one, other in zip(first, second, strict=True):
+        pair = (
+            load_episode(tmp_path / "first" / one.file),
+            load_episode(tmp_path / "second" / other.file),
+        )
+        np.testing.assert_array_equal(pair[0].actions, pair[1].actions)
+        np.testing.assert_array_equal(pair[0].hand_position, pair[1].hand_position)
+
+
 @pytest.mark.parametrize("unit", [0.0, 3.0, -1.0])
 def test_actions_that_are_not_what_the_hand_did_are_left_out(theirs, truth, tmp_path, unit):
     mapping = replace(DELTAS, camera=truth.IMAGE, position=replace(DELTAS.position, unit=unit))

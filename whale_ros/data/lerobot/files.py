@@ -33,6 +33,7 @@ FILES_PER_CHUNK = 1000
 MAX_ROWS = 10_000_000  # of a file; more than a day at 100 Hz
 MAX_BYTES = 4 << 30  # of the columns that are wanted of a file
 MAX_WIDTH = 1000  # numbers of a feature in a row
+LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
 ADVICE = "copy or download the dataset again, with its folders meta, data and videos"
 
 
@@ -169,7 +170,7 @@ def vectors(path: Path, table: pa.Table, widths: dict[str, int]) -> dict[str, np
     for name, width in widths.items():
         column = table[name].combine_chunks()
         try:
-            lists = pa.types.is_list(column.type) or pa.types.is_fixed_size_list(column.type)
+            lists = any(is_list(column.type) for is_list in LISTS)
             if lists and set(pc.unique(pc.list_value_length(column)).to_pylist()) - {width, None}:
                 raise ValueError(f"not all of its rows have {width} numbers")
             numbers = (column.flatten() if lists else column).cast(pa.float64())
