@@ -64,3 +64,34 @@ def small_yaml(small_config, tmp_path_factory):
     content["tokenizer"]["channels"] = list(content["tokenizer"]["channels"])
     path.write_text(yaml.safe_dump(content))
     return path
+
+
+@pytest.fixture(scope="session")
+def write_scene():
+    """write_scene(folder, colour): episodes of a square that goes where the actions tell it."""
+
+    def write(folder, colour, train=4, validation=2, steps=24, size=32, side=8):
+        infos, rng = [], np.random.default_rng(colour)
+        wall = rng.integers(0, 80, (size, size, 3))
+        for number in range(train + validation):
+            corner, speed = rng.uniform(0, size - side, 2), rng.uniform(-0.05, 0.05, 2)
+            frames, actions = [], np.zeros((steps, 7), np.float32)
+            for step in range(steps + 1):
+                picture = wall.copy()
+                row, column = corner.astype(int)
+                picture[row : row + side, column : column + side] = colour
+                frames.append(picture)
+                if step < steps:
+                    there = corner + 40 * speed  # pixels a metre
+                    speed = np.where((there < 0) | (there > size - side), -speed, speed)
+                    corner = corner + 40 * speed
+                    actions[step, :2] = speed
+            split = "train" if number < train else "validation"
+            still = np.zeros((steps + 1, 3), np.float32)
+            info = EpisodeInfo(f"{split}/{number}.npz", split, "slide", "demonstration", number)
+            save_episode(folder / info.file, Episode(np.array(frames, np.uint8), actions, still))
+            infos.append(info)
+        write_manifest(folder, ActionSpace(), infos)
+        return folder
+
+    return write

@@ -1,10 +1,14 @@
 """One loop for every network: seeded, and resumable to the bit."""
 
+import contextlib
+from dataclasses import replace
+
 import pytest
 import torch
+from safetensors import safe_open
 from torch import nn
 
-from whale_ros.training.loop import SAVE_EVERY, Schedule, Stage, train
+from whale_ros.training.loop import SAVE_EVERY, Outcome, Schedule, Stage, train
 
 
 class Interruption(Exception):
@@ -85,6 +89,69 @@ def test_training_does_not_depend_on_the_global_random_numbers(tmp_path):
     assert torch.equal(weights(network), first)
 
 
+def watched(network, losses: list[float], interrupted_at=None) -> Stage:
+    """Whose held-out losses are told beforehand, by the number of steps that were saved."""
+    stage = fit(network, interrupted_at)
+    seen = iter(map(float, losses))
+    return replace(stage, held_out=lambda: next(seen))
+
+
+EARLY = Schedule(steps=100, learning_rate=1e-2, save_every=10, patience=30)
+
+
+@pytest.mark.parametrize(
+    "losses, stopped, best",
+    [
+        ([5, 4, 3, 3.5, 3.2, 3.0, 1], 50, 20),  # not better than before for three times
+        ([5, 6, 7, 8, 9], 30, 0),  # nothing is as good as what it began with
+        ([9, 8, 7, 6, 5, 4, 3, 2, 1, 0.5, 0.2], 100, 100),
+        ([3, float("nan"), 2, float("nan"), float("nan"), float("nan"), 1], 50, 20),
+    ],
+)
+def test_it_stops_when_held_out_data_is_foretold_no_better_and_keeps_the_best_weights(
+    tmp_path, losses, stopped, best
+):
+    network = fresh_network()
+    outcome = train(watched(network, losses), EARLY, tmp_path / "run")
+    assert outcome == Outcome(stopped, best, losses[best // 10])
+    assert not network.training
+    alike = fresh_network()  # as far, with the learning rates of that schedule
+    with contextlib.suppress(Interruption):
+        train(fit(alike, interrupted_at=best), EARLY, tmp_path / "alike")
+    assert torch.equal(weights(network), weights(alike))
+
+
+def test_stopping_early_is_resumed_to_the_bit_and_a_run_that_is_over_stays_so(tmp_path):
+    losses = [5, 4, 3, 6, 7, 8, 9]
+    straight, network = fresh_network(), fresh_network()
+    expected = train(watched(straight, losses), EARLY, tmp_path / "straight")
+    with pytest.raises(Interruption):
+        train(watched(network, losses, interrupted_at=38), EARLY, tmp_path / "run")
+    network = fresh_network()
+    assert train(watched(network, losses[4:]), EARLY, tmp_path / "run") == expected
+    assert torch.equal(weights(network), weights(straight))
+    network = fresh_network()
+    assert train(watched(network, [], interrupted_at=0), EARLY, tmp_path / "run") == expected
+    assert torch.equal(weights(network), weights(straight))
+
+
+def test_without_a_single_number_for_held_out_data_nothing_is_kept(tmp_path):
+    stage = watched(fresh_network(), [float("nan")] * 11)
+    with pytest.raises(ValueError, match="never a number"):
+        train(stage, EARLY, tmp_path)
+
+
+def test_frozen_weights_are_neither_trained_nor_saved(tmp_path):
+    network = fresh_network()
+    network[0].requires_grad_(False)
+    before = network[0].weight.clone()
+    train(fit(network), SCHEDULE, tmp_path)
+    assert torch.equal(network[0].weight, before)
+    with safe_open(tmp_path / "test.safetensors", "pt") as file:
+        names = set(file.keys())
+    assert {name for name in names if name[0] == "n"} == {"network.2.weight", "network.2.bias"}
+
+
 def test_the_loss_falls(tmp_path):
     network = fresh_network()
     stage = fit(network)
@@ -101,4 +168,4 @@ def test_the_loss_falls(tmp_path):
 def test_no_half_written_state_is_left(tmp_path):
     trained(tmp_path / "run", Schedule(3, 1e-2))
     left = {path.name for path in (tmp_path / "run").iterdir()}
-    assert left == {"test.safetensors", "tensorboard"}
+    assert left == {"test.safetensors", "tensorboard", "progress.json"}

@@ -1,8 +1,11 @@
 """A run folder remembers what it is a run of."""
 
+import subprocess
+import sys
+
 import pytest
 
-from whale_ros.training.record import RECORD, claim_run
+from whale_ros.training.record import RECORD, claim_run, work_alone
 
 SETTINGS = {"seed": 1, "steps": {"tokenizer": 10, "dynamics": 20}, "config": {"channels": (8, 8)}}
 
@@ -35,3 +38,17 @@ def test_a_broken_record_is_refused_by_name(tmp_path, content):
     (tmp_path / RECORD).write_text(content)
     with pytest.raises(ValueError, match=RECORD):
         claim_run(tmp_path, **SETTINGS)
+
+
+def test_two_processes_do_not_work_in_one_folder(tmp_path):
+    code = "import sys; from pathlib import Path; from whale_ros.training.record import work_alone"
+    code += "\nwith work_alone(Path(sys.argv[1])): print('at work', flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", code, str(tmp_path / "run")]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as other:
+        assert other.stdout.readline() == "at work\n"
+        with pytest.raises(ValueError, match="another process"), work_alone(tmp_path / "run"):
+            pass
+        other.kill()
+    with work_alone(tmp_path / "run"):
+        pass

@@ -12,6 +12,7 @@ from whale_ros.cli import (
     convert,
     evaluate,
     faults,
+    finetune,
     lerobot,
     models,
     optimize,
@@ -27,7 +28,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="whale", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for module in (
-        collect, record, convert, lerobot, train, calibrate, evaluate, optimize, models, faults,
+        collect, record, convert, lerobot, train, finetune, calibrate, evaluate, optimize,
+        models, faults,
     ):  # fmt: skip
         module.add(commands)
     options = parser.parse_args(arguments)

@@ -40,7 +40,6 @@ def run(options: argparse.Namespace) -> None:
 
     import torch
 
-    from whale_ros.cli.evaluate import must_fit
     from whale_ros.evaluation.calibration import realised, score_episodes
     from whale_ros.evaluation.hardware import hardware
     from whale_ros.evaluation.rounding import rounded
@@ -71,7 +70,7 @@ def run(options: argparse.Namespace) -> None:
     model = model.to("cuda" if torch.cuda.is_available() else "cpu")
     data, test = (EpisodeSet(options.data, name) for name in (options.split, options.test_split))
     for episodes in (data, test):
-        must_fit(episodes, card)
+        episodes.must_fit(card.config, card.action_space)
     width, height = options.image_size
     scored = score_episodes(model, card.scales, data, options.candidates, options.behaviors)
     tested = score_episodes(model, card.scales, test, options.candidates)

@@ -6,14 +6,8 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from whale_ros.evaluation.tables import behavior_table, prediction_table
-
-if TYPE_CHECKING:
-    from whale_ros.training.dataset import EpisodeSet
-    from whale_ros.world_model.checkpoint import Card
-
 
 BEHAVIOR_SPLITS = ("validation", "held_out_behaviors", "held_out_tasks")
 
@@ -93,7 +87,7 @@ def prediction(options: argparse.Namespace) -> None:
     model, card = load_checkpoint(options.checkpoint or SHIPPED)
     lpips = load_lpips(options.lpips).to(device) if options.lpips else None
     data = EpisodeSet(options.data, options.split)
-    must_fit(data, card)
+    data.must_fit(card.config, card.action_space)
     train = EpisodeSet(options.data, "train")
     probe = train_position_probe(train, train.hand_position, device)
     report = evaluate_prediction(model.to(device), data, probe=probe, lpips=lpips)
@@ -133,7 +127,7 @@ def behavior(options: argparse.Namespace) -> None:
     must_differ_in_seed_only(list(zip(folders, cards, strict=True)))
     splits = {name: EpisodeSet(options.data, name) for name in BEHAVIOR_SPLITS}
     for card in cards:
-        must_fit(splits["validation"], card)
+        splits["validation"].must_fit(card.config, card.action_space)
     train = EpisodeSet(options.data, "train")
     report = {
         "checkpoints": [card.sha256 for card in cards],
@@ -200,13 +194,3 @@ def planner(options: argparse.Namespace) -> None:
         "hardware": hardware(),
     }
     print(json.dumps(report, indent=1) if options.json else table(rows))
-
-
-def must_fit(data: EpisodeSet, card: Card) -> None:
-    """Raises ValueError if resolution or actions of the data are not those of a checkpoint."""
-    data.must_fit(card.config)
-    if data.action_space != card.action_space:
-        raise ValueError(
-            f"the actions of {data.folder} are {data.action_space.signature}, "
-            f"those of the checkpoint {card.action_space.signature}"
-        )

@@ -38,6 +38,26 @@ def prediction_table(report: dict) -> str:
     return "\n".join(lines)
 
 
+def finetuning_table(before: dict, after: dict) -> str:
+    """What prediction reports of a base and of what was made from it say of the same episodes."""
+    lines = [
+        f"{after['windows']} windows of {after['episodes']} demonstrations that were not learnt "
+        "from: PSNR on moving pixels [dB]",
+        _row("", [f"step {step}" for step in after["psnr_db"]["model"]]),
+    ]
+    for title, report, way in (
+        ("imagined by the base", before, "model"),
+        ("imagined after fine-tuning", after, "model"),
+        ("with the actions of another episode", after, "shuffled"),
+        ("copy of the last frame", after, "copy"),
+        ("the base's tokenizer", before, "ceiling"),
+        ("the tokenizer after fine-tuning", after, "ceiling"),
+    ):
+        numbers = report["moving_pixels_psnr_db"][way].values()
+        lines.append(_row(f"  {title}", [_text(number, 2) for number in numbers]))
+    return "\n".join(lines)
+
+
 def behavior_table(report: dict) -> str:
     models = len(report["checkpoints"])
     lines = [f"checkpoints: {models}"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -20,17 +20,21 @@ from whale_ros.world_model.frames import to_float
 class EpisodeSet:
     """Episodes of one split: T_e actions each, and T_e + 1 of everything else."""
 
-    def __init__(self, folder: Path, split: str, infos: Sequence[EpisodeInfo] = ()) -> None:
-        """infos: which ones of the split; without any, all. Raises ValueError if it is empty."""
+    def __init__(self, folder: Path, split: str, at_most: int | None = None) -> None:
+        """at_most: so many, from all over the split. Raises ValueError if it is empty."""
         self.folder = folder
         self.action_space: ActionSpace
         self.action_space, every = read_manifest(folder)
         self.manifest_sha256 = manifest_hash(folder)
-        self.infos: list[EpisodeInfo] = list(infos) or [i for i in every if i.split == split]
+        self.infos: list[EpisodeInfo] = [info for info in every if info.split == split]
         if not self.infos:
             splits = ", ".join(dict.fromkeys(info.split for info in every))
             raise ValueError(f"{folder} has no {split} episodes; its splits are: {splits}")
+        if at_most is not None:
+            self.infos = self.infos[:: -(-len(self.infos) // at_most)]
         loaded = [load_episode(folder / info.file) for info in tqdm(self.infos, f"loading {split}")]
+        # Of each file; the same episode has the same one in any dataset.
+        self.sha256 = [sha256((folder / i.file).read_bytes()).hexdigest() for i in self.infos]
         sizes = {episode.frames.shape[1:] for episode in loaded}
         if len(sizes) > 1:
             raise ValueError(f"the {split} episodes of {folder} differ in resolution")
@@ -47,8 +51,8 @@ class EpisodeSet:
         # (E,) bool; of those whose outcome nobody knows it is not known
         self.failed = torch.tensor([e.success is not None and not e.success.any() for e in loaded])
 
-    def must_fit(self, config: WhaleConfig) -> None:
-        """Raise ValueError if the frames are not of the resolution that the model takes."""
+    def must_fit(self, config: WhaleConfig, actions: ActionSpace | None = None) -> None:
+        """Raise ValueError if the model takes another resolution, or actions of another space."""
         height, width = self.frames.flat.shape[1:3]
         resolution = config.tokenizer.resolution
         if (height, width) != (resolution, resolution):
@@ -56,6 +60,11 @@ class EpisodeSet:
                 f"the episodes of {self.folder} have {width} x {height} pixels, model "
                 f"{config.name!r} takes {resolution} x {resolution}; record or convert them with "
                 f"`--resolution {resolution}`"
+            )
+        if actions is not None and actions != self.action_space:
+            raise ValueError(
+                f"the actions of {self.folder} are {self.action_space.signature}, "
+                f"those of the checkpoint {actions.signature}"
             )
 
     def must_last(self, frames: int, purpose: str) -> None:

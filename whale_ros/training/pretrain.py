@@ -156,7 +156,10 @@ def fit_familiarity(model: WhaleST, data: EpisodeSet) -> None:
     model.familiarity.fit(to_float(frames[:: -(-len(frames) // FIT_ON)]))
 
 
+def learning_rate(width: int) -> float:
+    """Wide layers want smaller steps, in proportion (arXiv 2203.03466, table 3)."""
+    return 1e-3 * min(1.0, 128 / width)
+
+
 def _train(stage: Stage, steps: int, width: int, run: Path, seed: int, worker: Worker) -> None:
-    # Wide layers want smaller steps, in proportion (arXiv 2203.03466, table 3).
-    rate = 1e-3 * min(1.0, 128 / width)
-    train(stage, Schedule(steps, rate, seed=seed), run, worker)
+    train(stage, Schedule(steps, learning_rate(width), seed=seed), run, worker)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-RECORD = "run.json"
+RECORD, LOCK = "run.json", "lock"
 
 
 def claim_run(folder: Path, **settings: object) -> None:
@@ -33,6 +36,21 @@ def claim_run(folder: Path, **settings: object) -> None:
                 f"{path}: {name} is {before.get(name)!r} in the run that was begun here, "
                 f"and {now.get(name)!r} now; go on with the former or choose another folder"
             )
+
+
+@contextmanager
+def work_alone(folder: Path) -> Iterator[None]:
+    """Make the folder if it is not there. Raises ValueError if another process is at work in it.
+
+    Whatever becomes of this process, its claim ends with it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"another process is at work in {folder}; wait, or end it") from None
+        yield
 
 
 def _flat(settings: dict, prefix: str = "") -> dict[str, object]:

@@ -1,0 +1,143 @@
+"""`whale finetune`: a finished model learns another scene from a few demonstrations."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from whale_ros.training.finetune import Demonstrations
+    from whale_ros.world_model.checkpoint import Card
+
+REPLAYED = 200  # episodes at most, from all over the folder
+SEES_WELL_DB = 1.0  # a tokenizer stays that shows the new scene at most so much worse than its own
+STEP = "8"
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "finetune",
+        help="teach a model another scene from a few demonstrations; resumes where it was stopped",
+    )
+    parser.add_argument("run", type=Path, help="folder for progress and the new checkpoint")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        help="folder that `whale convert` made of demonstrations",
+    )
+    parser.add_argument("--base", type=Path, help="checkpoint's folder; default: the shipped one")
+    parser.add_argument(
+        "--replay", type=Path, help="folder of what the base was trained on, so that it remembers"
+    )
+    parser.add_argument(
+        "--replay-share", type=float, default=0.25, help="of every batch; default: %(default)s"
+    )
+    parser.add_argument("--tokenizer-steps", type=int, default=400, help="at most")
+    parser.add_argument("--behavior-steps", type=int, default=200, help="at most")
+    parser.add_argument("--dynamics-steps", type=int, default=800, help="at most")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1, help="of torch")
+    parser.add_argument("--device", help="as torch names it; default: a GPU if there is one")
+    parser.set_defaults(command=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    import torch
+
+    from whale_ros.actions.statistics import statistics
+    from whale_ros.evaluation.hardware import hardware
+    from whale_ros.evaluation.prediction import evaluate_prediction
+    from whale_ros.evaluation.scales import measure_scales
+    from whale_ros.evaluation.tables import finetuning_table
+    from whale_ros.training.dataset import EpisodeSet
+    from whale_ros.training.finetune import Demonstrations, finetune, is_low_rank
+    from whale_ros.training.pretrain import Steps
+    from whale_ros.training.record import work_alone
+    from whale_ros.training.workers import Worker
+    from whale_ros.world_model.checkpoint import (
+        SHIPPED,
+        Card,
+        load_checkpoint,
+        read_card,
+        save_checkpoint,
+    )
+    from whale_ros.world_model.device import find_device
+
+    torch.set_num_threads(options.threads)
+    base, made = options.base or SHIPPED, options.run / "checkpoint"
+    if base.resolve() in (options.run.resolve(), made.resolve()):
+        raise ValueError(f"the base {base} is only read; choose another folder for the run")
+    worker = Worker(find_device(options.device or "auto"))
+    with work_alone(options.run):
+        model, card = load_checkpoint(base)
+        new, held_out = (EpisodeSet(options.data, name) for name in ("train", "validation"))
+        replay = EpisodeSet(options.replay, "train", REPLAYED) if options.replay else None
+        data = Demonstrations(new, held_out, replay, options.replay_share)
+        data.must_fit(card)
+        model.to(worker.device)
+        measure_scales(model, held_out)  # raises ValueError now, not after the work
+        before = evaluate_prediction(model, held_out)
+        keeps = sees_well(before, card.metrics)
+        print(_plan(card, data, keeps, is_low_rank(model)), flush=True)
+        steps = Steps(
+            0 if keeps else options.tokenizer_steps, options.behavior_steps, options.dynamics_steps
+        )
+        model, outcomes = finetune(base, data, options.run, steps, options.seed, worker)
+        card = Card(
+            config=model.config,
+            action_space=model.action_space,
+            scales=measure_scales(model, held_out),
+            action_statistics=statistics(new.actions.flat.numpy()),
+            camera=f"that of the demonstrations in {options.data.resolve().name}",
+            training={
+                "command": "whale finetune",
+                "base": card.sha256,
+                **data.described(),
+                **{f"{name}_steps": outcome.best_step for name, outcome in outcomes.items()},
+                "held_out_loss": {name: o.held_out_loss for name, o in outcomes.items()},
+                "low_rank": is_low_rank(model),
+                "seed": options.seed,
+                "device": worker.device.type,
+                "precision": "bf16" if worker.is_fast else "fp32",
+                "hardware": hardware(),
+                "torch": torch.__version__,
+            },
+            metrics=evaluate_prediction(model, held_out),
+        )
+        if not made.exists():  # a checkpoint is there as a whole or not at all
+            partial = made.with_suffix(".partial")
+            save_checkpoint(partial, model, card)
+            partial.rename(made)
+        card = read_card(made)
+    print(finetuning_table(before, card.metrics))
+    print(f"checkpoint {card.sha256[:12]} is in {made}; calibrate it before the gate trusts it:")
+    print(f"    whale calibrate CALIBRATION_DATA --checkpoint {made}")
+
+
+def sees_well(before: dict, own: dict) -> bool:
+    """Whether the base's tokenizer shows the new scene about as well as the one it learnt.
+
+    Of reports on prediction: of the base on the demonstrations, and that in its card.
+    """
+    new, old = (
+        report.get("moving_pixels_psnr_db", {}).get("ceiling", {}).get(STEP)
+        for report in (before, own)
+    )
+    return None not in (new, old) and new > old - SEES_WELL_DB
+
+
+def _plan(card: Card, data: Demonstrations, keeps: bool, low_rank: bool) -> str:
+    parts = "dynamics and behaviour model" if keeps else "tokenizer, behaviour model and dynamics"
+    how = "what is added to the weights" if low_rank else "all weights"
+    lines = [
+        f"{card.config.name} {card.sha256[:12]} learns from {len(data.new)} demonstrations, "
+        f"{len(data.held_out)} are held out: {how} of {parts}"
+    ]
+    if data.replay is None:
+        lines.append(
+            "it will forget what it knew: give episodes of that with --replay (for the shipped "
+            "checkpoint `whale collect` makes them)"
+        )
+    return "\n".join(lines)
