@@ -8,6 +8,7 @@ import torch
 
 from whale_ros.evaluation.prediction import foretell
 from whale_ros.evaluation.scales import (
+    PICTURE_ROOM,
     QUANTILE,
     measure_scales,
 )
@@ -36,7 +37,7 @@ def test_scales_are_quantiles_over_episodes_of_the_worst_that_an_episode_comes_t
     found = measure_scales(small_model, held_out)
     assert found.candidate_uncertainty == expected(candidate.numpy())
     assert found.live_uncertainty == expected(live.uncertainty.numpy())
-    assert found.unfamiliarity == expected(unfamiliarity.numpy())
+    assert found.unfamiliarity / PICTURE_ROOM == expected(unfamiliarity.numpy())
 
 
 def switching(held_out, episodes: slice):

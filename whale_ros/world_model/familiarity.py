@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 SIZE = 16  # pixels of the thumbnail's side
-COMPONENTS = 128
+COMPONENTS = 256  # with fewer, what moves every day is missed as well, and hides what is new
 FIT_ON = 10_000  # pictures at most
 
 
