@@ -18,7 +18,7 @@ import lz4.frame
 import yaml
 import zstandard
 from mcap.exceptions import EndOfFile, McapError
-from mcap.records import Channel, Chunk, DataEnd, McapRecord, Schema
+from mcap.records import Channel, Chunk, DataEnd, McapRecord, Schema, Statistics
 from mcap.records import Message as McapMessage
 from mcap.stream_reader import StreamReader
 from rosbags.rosbag2 import Reader
@@ -28,6 +28,7 @@ from whale_ros.data.recording import PARTIAL
 
 MAX_BYTES = 256 << 20  # of a message or a chunk; a picture of MAX_PIXELS has fewer
 MAX_MESSAGES = 5_000_000  # of the topics that are asked for: an hour at more than 1 kHz
+DATA_END_BYTES = 13  # of the record that ends the data of an MCAP
 SUFFIXES = (".mcap", ".db3")
 PLAIN_CDR = (b"\x00\x00", b"\x00\x01")  # how a message begins that is not compressed
 
@@ -66,25 +67,21 @@ class Bag:
         count = 0
         for file in self.files:
             try:
-                with file.open("rb") as stream:
-                    raw = _of_mcap(stream) if file.suffix == ".mcap" else _of_sqlite(file)
-                    for topic, type, received_ns, data in raw:
-                        self.topics[topic] = type
-                        if topic not in wanted or data is None:
-                            continue
-                        if type not in wanted[topic]:
-                            raise BadBag(
-                                f"{topic} of {self.path} carries {type}, "
-                                f"expected {' or '.join(wanted[topic])}"
-                            )
-                        count += 1
-                        content = _decode(data, type, count)
-                        yield Message(topic, received_ns, content)
+                for topic, type, received_ns, data in _raw(file):
+                    self.topics[topic] = type
+                    if topic not in wanted or data is None:
+                        continue
+                    if type not in wanted[topic]:
+                        raise BadBag(
+                            f"{topic} of {self.path} carries {type}, "
+                            f"expected {' or '.join(wanted[topic])}"
+                        )
+                    count += 1
+                    yield Message(topic, received_ns, _decode(data, type, count))
             except BadBag:
                 raise
             except Exception as error:  # broken bytes make libraries complain in many ways
-                where = f" near byte {stream.tell()}" if file.suffix == ".mcap" else ""
-                self.damage = f"{file.name} is cut or damaged{where}: {_in_words(error)}"
+                self.damage = f"{file.name} is cut or damaged{_in_words(error)}"
                 return
         if lost := _missing(self.path):
             self.damage = f"{', '.join(lost)} of it is missing"
@@ -148,29 +145,44 @@ def _decode(data: bytes, type: str, count: int) -> Any:
 Raw = Iterator[tuple[str, str, int, bytes | None]]  # topic, type, received [ns], None: no message
 
 
-def _of_mcap(stream: IO[bytes]) -> Raw:
+def _raw(file: Path) -> Raw:
+    return _of_mcap(file) if file.suffix == ".mcap" else _of_sqlite(file)
+
+
+def _of_mcap(file: Path) -> Raw:
     schemas: dict[int, str] = {}
     channels: dict[int, tuple[str, str]] = {}
-    for record in _records(stream):
-        if isinstance(record, Schema):
-            schemas[record.id] = record.name
-        elif isinstance(record, Channel):
-            type = schemas.get(record.schema_id, "unknown")
-            channels[record.id] = (record.topic, type)
-            yield record.topic, type, 0, None
-        elif isinstance(record, McapMessage):
-            yield *channels[record.channel_id], record.log_time, record.data
+    with file.open("rb") as stream:
+        for record in _records(stream):
+            if isinstance(record, Schema):
+                schemas[record.id] = record.name
+            elif isinstance(record, Channel):
+                type = schemas.get(record.schema_id, "unknown")
+                channels[record.id] = (record.topic, type)
+                yield record.topic, type, 0, None
+            elif isinstance(record, McapMessage):
+                yield *channels[record.channel_id], record.log_time, record.data
 
 
 def _records(stream: IO[bytes]) -> Iterator[McapRecord]:
-    """Of the data section, those of chunks too. Raises where it is cut or damaged."""
-    for record in StreamReader(stream, emit_chunks=True, record_size_limit=MAX_BYTES).records:
+    """Of the data section, those of chunks too. Raises where it is cut, damaged or has a hole."""
+    records = StreamReader(stream, emit_chunks=True, record_size_limit=MAX_BYTES).records
+    count = end = 0
+    for record in records:
         if isinstance(record, DataEnd):
-            return
-        if isinstance(record, Chunk):
-            yield from _of_chunk(record)
-        else:
-            yield record
+            break
+        for part in _of_chunk(record) if isinstance(record, Chunk) else (record,):
+            count += isinstance(part, McapMessage)
+            yield part
+        end = stream.tell()
+    if stream.tell() - end != DATA_END_BYTES:
+        raise ValueError("a record has a wrong length")
+    try:  # what comes now is written last, and may well be missing
+        total = next(r.message_count for r in records if isinstance(r, Statistics))
+    except Exception:
+        return
+    if count < total:
+        raise ValueError(f"{total - count} of {total} messages are missing")
 
 
 def _of_chunk(chunk: Chunk) -> Iterator[McapRecord]:
@@ -224,5 +236,5 @@ def _of_sqlite(file: Path) -> Raw:
 
 def _in_words(error: Exception) -> str:
     if isinstance(error, EndOfFile):
-        return "it ends too early"
-    return f"{error}" if isinstance(error, (ValueError, McapError)) else repr(error)
+        return ": it ends too early"
+    return f": {error}" if isinstance(error, ValueError | McapError) else f": {error!r}"
