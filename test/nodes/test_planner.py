@@ -50,6 +50,8 @@ class Surroundings:
         self.proposes = True
         self.policy_age_s = 0.0
         self.think_s = 0.0
+        self.image_age_s = 0.0  # of the image that is imagined from, when the candidates begin
+        self.last_frames = {}  # when the imagination of each candidate ends
         self.later_rounds = ""  # "slow" or "refused"
         self.problem = ""  # why there is no valid threshold
         self.took_part: list[int] = []
@@ -107,7 +109,10 @@ class Surroundings:
             response.message = "the test refuses"
             return response
         time.sleep(1.0 if is_later and self.later_rounds == "slow" else self.think_s)
+        observed_s = start_of(request.candidate_set.candidates[0]) - self.image_age_s
+        response.observation_stamp = Time(seconds=observed_s).to_msg()
         for candidate in request.candidate_set.candidates:
+            self.last_frames[candidate.id] = observed_s + HORIZON * STEP_S
             uncertainty, distance = self.judge(candidate.id)
             response.predictions.append(
                 Prediction(
@@ -215,6 +220,37 @@ def test_chunks_follow_each_other_without_a_seam(around):
         assert 0 < len(rest) <= SETTLED
         assert seconds(new.header.stamp) < seconds(old.expiry)
     assert any(actions_of(chunk.actions)[-1, :3].any() for chunk in around.chunks)
+
+
+@pytest.mark.parametrize(("age_s", "length"), [(0.05, 7), (0.25, 6)])
+def test_nothing_is_executed_that_was_not_imagined_and_the_arm_goes_on_all_the_same(
+    around, age_s, length
+):
+    around.image_age_s = age_s
+    around.judge = lambda name: (0.05, 0.1 if kind(name) == "policy" else 0.5)
+
+    def moving_pairs():
+        """Chunks that follow each other, of which the second one moves in every step."""
+        return [
+            (old, new)
+            for old, new in zip(around.chunks, around.chunks[1:], strict=False)
+            if start_of(new.actions) < seconds(old.expiry) and actions_of(new.actions)[:, 2].all()
+        ]
+
+    around.ros.wait(lambda: len(moving_pairs()) >= 3, "three pairs of chunks without a pause", 40)
+    for chunk in around.chunks:
+        end_s = start_of(chunk.actions) + chunk.actions.horizon * STEP_S
+        assert end_s == pytest.approx(seconds(chunk.expiry))
+        assert end_s <= around.last_frames[chunk.actions.id] + 1e-3
+    assert {chunk.actions.horizon for chunk in around.chunks} == {length}
+
+
+def test_from_an_image_so_old_that_nothing_new_is_imagined_nothing_is_approved(around):
+    around.image_age_s = 0.8
+    decision = around.decision(lambda d: d.candidates)
+    assert not decision.chosen_id
+    assert "no new action was imagined" in decision.reason and "0.80 s old" in decision.reason
+    assert not around.chunks
 
 
 def fits(decision):

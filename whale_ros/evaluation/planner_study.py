@@ -173,7 +173,9 @@ class _Planner:
     def _plan(self, arm: SimArm, now: float) -> None:
         live, card, trust = self._loaded.live, self._loaded.card, self._loaded.trust
         step_s = self._space.step_s
-        settled = settle(self._running, now, SETTLED, step_s, self._gripper, self._moved_s)
+        settled = settle(
+            self._running, now, SETTLED, step_s, self._gripper, self._moved_s, SETTLED * step_s
+        )
         tails = self._policy_tails(arm, settled.actions)
         if self._search is None:
             proposed = propose(

@@ -1,7 +1,7 @@
 """Node `planner`: proposes candidates, has them imagined, and approves the best for the gate.
 
 While a chunk runs, the next plan is made; every candidate of it begins with the rest of that
-chunk, so that replacing one chunk by the next is seamless.
+chunk, so that replacing one chunk by the next is seamless. A chunk ends where the imagination does.
 """
 
 from __future__ import annotations
@@ -45,7 +45,14 @@ from whale_ros.nodes.sequences import (
     to_message,
 )
 from whale_ros.nodes.topics import why_silent
-from whale_ros.planning.commitment import RunningChunk, Settled, follow, is_due, settle
+from whale_ros.planning.commitment import (
+    RunningChunk,
+    Settled,
+    follow,
+    imagined_steps,
+    is_due,
+    settle,
+)
 from whale_ros.planning.impasse import Impasse
 from whale_ros.planning.objectives import Weights, ends
 from whale_ros.planning.proposals import deviation, fit, propose
@@ -312,8 +319,15 @@ class PlannerNode(LeanNode):
 
     def _ask(self, now: float) -> None:
         values, step_s = self._values, self._space.step_s
+        limit_s = values["planning_latency_s"]
         settled = settle(
-            self._running, now, self._settled_steps, step_s, self._gripper, self._moved_s
+            self._running,
+            now,
+            self._settled_steps,
+            step_s,
+            self._gripper,
+            self._moved_s,
+            limit_s if math.isnan(self._latency_s) else min(limit_s, self._latency_s),
         )
         policy = [
             follow(actions, began_s, settled, step_s)
@@ -419,6 +433,8 @@ class PlannerNode(LeanNode):
         why = question.why_void or ("the answer came too late" if now > question.deadline_s else "")
         if choice.index is None:
             why = why or answer.message  # why there is no valid threshold
+        else:
+            why = why or self._why_nothing_new(question, answer)
         if choice.index is None and self._impasse.waits_for_operator:
             why = f"{why or choice.reason}; asks the operator: call {self._go_on} to go on"
         if why:
@@ -437,6 +453,21 @@ class PlannerNode(LeanNode):
         if choice.index is not None:
             self._approve(question, choice.index, answer)
         self._publish(decision)
+
+    def _imagined(self, question: Question, answer: Predict.Response) -> int:
+        """How many actions of the candidates were imagined."""
+        observed_s, horizon = seconds(answer.observation_stamp), self._values["horizon"]
+        return imagined_steps(observed_s, question.settled.start_s, horizon, self._space.step_s)
+
+    def _why_nothing_new(self, question: Question, answer: Predict.Response) -> str:
+        imagined, settled = self._imagined(question, answer), len(question.settled.actions)
+        if imagined > settled:
+            return ""
+        old_s = question.settled.start_s - seconds(answer.observation_stamp)
+        return (
+            "no new action was imagined: when the candidates begin the newest image is "
+            f"{old_s:.2f} s old, and {settled} actions are settled while the plan is made"
+        )
 
     def _choose(self, question: Question, answer: Predict.Response) -> Choice:
         uncertainty = np.array([p.uncertainty for p in answer.predictions])
@@ -475,6 +506,7 @@ class PlannerNode(LeanNode):
 
     def _approve(self, question: Question, index: int, answer: Predict.Response) -> None:
         length = len(question.settled.actions) + self._values["chunk_steps"]
+        length = min(length, self._imagined(question, answer))  # what nobody imagined is not done
         actions = question.candidates[index, :length]
         name, frame = question.names[index], self._values["base_frame"]
         running = RunningChunk(question.settled.start_s, actions, self._space.step_s)

@@ -16,7 +16,8 @@ PARAMETERS = (
     Parameter(
         "chunk_steps",
         4,
-        "New actions in a chunk, after those that are settled already.",
+        "New actions in a chunk, after those that are settled already; fewer where the imagination "
+        "ends earlier.",
         range=(1, 64),
     ),
     Parameter(

@@ -51,19 +51,32 @@ def settle(
     step_s: float,
     gripper: float,
     moved_s: float,
+    expected_s: float,
 ) -> Settled:
-    """The rest of the running chunk, then standing still, at least `steps` actions in all.
+    """The rest of the running chunk; and standing still, if the plan will not be made by its end.
 
     So an arm that is imagined to stand still while the plan is made really does, and a new chunk
-    continues the old one. For an arm that does nothing: `gripper` is its present command, and
-    `moved_s` is when it last moved.
+    continues the old one. The plan is expected to take expected_s; an arm that stands still does so
+    for `steps` actions in all, which are always enough. For an arm that does nothing: `gripper` is
+    its present command, and `moved_s` is when it last moved.
     """
     start_s, rest = now_s, np.empty((0, DIM))
     if running is not None and now_s < running.end_s:
         start_s, rest = running.from_next_step(now_s)
         gripper, moved_s = float(running.actions[-1, GRIPPER]), running.end_s
+        if len(rest) and running.end_s - now_s >= expected_s - 1e-6:
+            return Settled(start_s, rest, moved_s)
     still = stand_still(max(0, steps - len(rest)), gripper)
     return Settled(start_s, np.concatenate([rest, still]), moved_s)
+
+
+def imagined_steps(observed_s: float, start_s: float, horizon: int, step_s: float) -> int:
+    """How many actions of a candidate that begins at start_s are imagined to their end.
+
+    As many frames as it has actions are imagined, but from the newest image on, which is older:
+    what the candidate does after them, nobody has seen.
+    """
+    return min(horizon, math.floor((observed_s - start_s) / step_s + horizon + 1e-6))
 
 
 def follow(actions: np.ndarray, began_s: float, settled: Settled, step_s: float) -> np.ndarray:
