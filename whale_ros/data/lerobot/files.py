@@ -85,8 +85,8 @@ def read_info(folder: Path) -> Info:
         version = content["codebase_version"]
         if version != VERSION:
             raise ValueError(
-                f"its version is {version}, not {VERSION}; convert it with LeRobot: "
-                "python -m lerobot.datasets.v30.convert_dataset_v21_to_v30 --repo-id ..."
+                f"its version is {version}, not {VERSION}; LeRobot converts older ones "
+                "(convert_dataset_v21_to_v30, see docs/lerobot.md)"
             )
         info = Info(float(content["fps"]), content["features"], int(content["total_episodes"]))
         if not (math.isfinite(info.fps) and 0 < info.fps <= 1000):
