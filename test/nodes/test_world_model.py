@@ -7,6 +7,7 @@ import json
 import math
 import os
 import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -445,3 +446,39 @@ def test_what_it_cannot_start_with_is_refused_in_one_line(start, checkpoint, tmp
         (line,) = [line for line in errors.splitlines() if line.startswith("world_model: ")]
         for word in cases[parameter]:
             assert word in line
+
+
+def test_a_device_without_memory_is_tried_again_and_one_that_is_lost_ends_the_process(
+    ros, domain_id, checkpoint
+):
+    arguments = ["real_world_model", ".", "--ros-args", "-p", f"checkpoint:={checkpoint}"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "whale_ros.nodes.fault_torch", *arguments],
+        env={**os.environ, "ROS_DOMAIN_ID": str(domain_id)},
+        stdin=subprocess.PIPE,
+        text=True,
+    )
+
+    def order(**order):
+        process.stdin.write(json.dumps(order) + "\n")
+        process.stdin.flush()
+
+    try:
+        heartbeats = ros.listen(Uncertainty, "world_model/uncertainty", qos_profile_sensor_data)
+        Camera(ros)
+        wait_until_ready(ros, heartbeats)
+        order(kind="memory", times=1)
+        wait_for_message(ros, heartbeats, "CUDA out of memory")
+        wait_until_ready(ros, heartbeats)
+        order(kind="memory", times=2)
+        wait_for_message(ros, heartbeats, "out of memory 3 times within 10 minutes")
+        answer = ask(ros, moving(1))
+        assert not answer.success and "out of memory 3 times" in answer.message
+        request = LoadCheckpoint.Request(checkpoint=str(checkpoint))
+        assert ros.call(LoadCheckpoint, "world_model/load_checkpoint", request, 60).success
+        wait_until_ready(ros, heartbeats)
+        order(kind="device")
+        assert process.wait(20) == 1
+    finally:
+        process.kill()
+        process.wait()

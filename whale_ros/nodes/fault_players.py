@@ -119,8 +119,8 @@ def approval(message: ApprovedChunk, source: str) -> dict:
     return {
         "start": seconds(message.actions.header.stamp),
         "expiry": seconds(message.expiry),
-        "step_s": 0.2,
-        "twists": (actions[:, :6] / 0.2).tolist(),
+        "step_s": seconds(message.actions.step_duration),
+        "twists": (actions[:, :6] / seconds(message.actions.step_duration)).tolist(),
         "source": source,
     }
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from whale_ros.nodes.processes import installed_or_source
 
-MODULES = {"relay": "fault_relay", "real_world_model": "fault_world_model"}
+MODULES = {"relay": "fault_relay", "real_world_model": "fault_torch"}
 
 
 class Processes:

@@ -89,7 +89,7 @@ class Relay(LeanNode):
                 self._hand = np.array([at.x, at.y, at.z])
             if order is None:
                 self._out[stream].publish(serialized)
-                if stream != "chunk":
+                if stream != "chunk" and (stream != "heartbeat" or _is_ready(serialized)):
                     self._log.write(now, "heard", stream)
                 return
             message = deserialize_message(serialized, STREAMS[stream][0])
@@ -171,6 +171,11 @@ class Relay(LeanNode):
             if not network or np.random.random() >= network["share"]:
                 self._out[stream].publish(message)
         self._late = [late for late in self._late if late[0] > now]
+
+
+def _is_ready(serialized: bytes) -> bool:
+    """Whether a world model that lives can judge anything."""
+    return deserialize_message(serialized, Uncertainty).ready
 
 
 if __name__ == "__main__":

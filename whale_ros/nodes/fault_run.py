@@ -12,7 +12,7 @@ from random import Random
 from whale_ros.faults.fault import Fault, draw, union
 from whale_ros.faults.judge import SYSTEM_LIMITS, audited, judge, read_events
 from whale_ros.faults.trial import Trial
-from whale_ros.nodes import fault_catalogue, fault_gate, fault_machine, fault_network
+from whale_ros.nodes import fault_catalogue, fault_gate, fault_machine, fault_model, fault_network
 from whale_ros.nodes.fault_case import try_at_once
 from whale_ros.nodes.fault_system import NotRunning, System
 
@@ -40,6 +40,7 @@ PHASES = [
     Phase("processor", fault_machine.PROCESSOR, System, fault_machine.why_no_priority),
     Phase("disk", fault_machine.DISK, fault_machine.SmallDisk, fault_machine.why_no_disk),
     Phase("cable", fault_network.CABLE, fault_network.TwoMachines, fault_network.why_no_cable),
+    Phase("model", fault_model.FAULTS, fault_model.RealModel),
     Phase("clock", fault_machine.CLOCK, fault_machine.SimulatedTime),
 ]
 TOGETHER = Phase(

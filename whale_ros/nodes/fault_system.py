@@ -44,7 +44,6 @@ class System:
     """
 
     recovers_s = RECOVERS_S
-    stand_ins: tuple[str, ...] = ("world_model", "planner")
     recorders: tuple[str, ...] = ("recorder",)
     every_one: tuple[str, ...] = ()  # ROS arguments of all processes
     audited = True  # whether times in the audit log are those of events
@@ -79,13 +78,18 @@ class System:
     def start(self) -> None:
         """Raises NotRunning."""
         self.processes.start_executable("sim_robot")
-        for role in (*self.recorders, "relay", *self.stand_ins):
+        for role in (*self.recorders, "relay"):
             self.processes.start_player(role)
+        self.start_planning()
         if self.estop:
             self.processes.start_player("estop")
         self.start_gate()
         if not self.wait(self.moves, STARTS_S):
             raise NotRunning(f"the arm does not move: {self.why()}; see {self.output}")
+
+    def start_planning(self) -> None:
+        for role in ("world_model", "planner"):
+            self.processes.start_player(role)
 
     def close(self) -> None:
         self.processes.close()

@@ -117,11 +117,15 @@ class Predictor:
             response.message = "the world model is not active"
             return response
         response.checkpoint = loaded.card.sha256
+        if why := self._main.why_exhausted():
+            response.message = why
+            return response
         try:
             self._imagine(loaded, request, response)
         except (BadSequence, NotReady) as error:
             response.message = str(error)
         except Exception as error:
+            self._main.on_failure(error)
             response.message = f"the world model failed: {error!r}"
             if rclpy.ok():
                 self._main.get_logger().error(response.message, throttle_duration_sec=2.0)
@@ -176,7 +180,7 @@ class Predictor:
     def _predictions(
         self, candidates: list[ActionSequence], imagined: Imagined, threshold: float
     ) -> list[Prediction]:
-        steps, distance = imagined.steps, imagined.goal_distance
+        steps, distance, left = imagined.steps, imagined.goal_distance, imagined.steps_to_goal
         trusted = self._trusted(candidates, imagined, threshold)
         predictions = []
         for row, candidate in enumerate(candidates):
@@ -191,6 +195,7 @@ class Predictor:
                     sum=steps.sum[row].tolist(),
                     took_part=[bits(used) for used in steps.took_part[row].numpy()],
                     goal_distance=[] if distance is None else distance[row].tolist(),
+                    steps_to_goal=[] if left is None else left[row].tolist(),
                     trusted=trusted[row],
                 )
             )

@@ -3,8 +3,8 @@ its imagination can be trusted."""
 
 from __future__ import annotations
 
-import gc
 import math
+import os
 import sys
 import threading
 import time
@@ -23,6 +23,12 @@ from std_msgs.msg import Float64
 
 from whale_ros.actions.timeline import CommandTimeline
 from whale_ros.data.images import BadImage, to_rgb
+from whale_ros.imagination.device_errors import (
+    Shortages,
+    free_memory,
+    is_for_good,
+    is_out_of_memory,
+)
 from whale_ros.imagination.live import NotReady
 from whale_ros.imagination.loaded import Loaded, load
 from whale_ros.imagination.retracing import bits
@@ -141,6 +147,7 @@ class WorldModelNode(LeanLifecycleNode):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._running, self._why_not_ready = True, "no image yet"
+        self._shortages = Shortages()
         self._watcher = threading.Thread(target=self._watch, name="watch")
         self._watcher.start()
         return super().on_activate(state)
@@ -153,9 +160,7 @@ class WorldModelNode(LeanLifecycleNode):
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._loaded = None
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        free_memory()
         self._why_not_ready = "not configured"
         return TransitionCallbackReturn.SUCCESS
 
@@ -192,6 +197,7 @@ class WorldModelNode(LeanLifecycleNode):
             if self._goal is not None:
                 loaded.live.set_goal(self._goal)
             self._loaded = loaded
+            self._shortages = Shortages()
         if loaded.trust.void:
             self.get_logger().error(loaded.trust.void)
         self.get_logger().info(
@@ -200,7 +206,23 @@ class WorldModelNode(LeanLifecycleNode):
         )
         return loaded
 
+    def on_failure(self, error: Exception) -> None:
+        """After an error of the device begin afresh, or leave that to whoever supervises us."""
+        if is_for_good(error):
+            self.get_logger().fatal(f"the device is lost, this process ends: {error!r}")
+            os._exit(1)  # its threads may wait for the device for ever
+        if is_out_of_memory(error):
+            self._shortages.count()
+            error.with_traceback(None)  # its frames hold what was too much
+            if self._loaded is not None:
+                self._loaded.live.forget()
+            free_memory()
+
     # For the predictor
+
+    def why_exhausted(self) -> str:
+        """Why nothing may be imagined until a person has looked; empty if it may."""
+        return self._shortages.why_not()
 
     def active(self) -> Loaded | None:
         """What is at work; None while the node is not active."""
@@ -295,6 +317,7 @@ class WorldModelNode(LeanLifecycleNode):
             except Exception as error:  # whatever it is, the gate must hear that nothing is known
                 if not rclpy.ok():
                     return
+                self.on_failure(error)
                 heartbeat = self._not_ready(f"failed: {error!r}")
             if self._why_not_ready and heartbeat.ready:
                 self.get_logger().info("ready")
@@ -311,6 +334,8 @@ class WorldModelNode(LeanLifecycleNode):
 
     def _judge(self, messages: list[Image]) -> Uncertainty:
         """Take all in, and judge the newest."""
+        if why := self._shortages.why_not():
+            return self._not_ready(why)
         if not messages:
             return self._not_ready(why_silent(self, self._values["camera_topic"], Image))
         newest, loaded = messages[-1], self._loaded
