@@ -7,7 +7,8 @@ from whale_ros.actions.space import ActionSpace
 from whale_ros.msg import ApprovedChunk, CandidateSet, GateStatus, SimState
 from whale_ros.nodes.sequences import seconds, to_actions, to_message
 from whale_ros.sim.arm import SimArm
-from whale_ros.sim.behaviors import ScriptedPolicy
+from whale_ros.sim.behaviors import ScriptedPolicy, policy_for
+from whale_ros.sim.bench.arm import BenchArm
 
 pytestmark = pytest.mark.ros
 
@@ -106,3 +107,13 @@ def test_a_task_without_a_policy_gets_no_proposal(ros, say, observation):
     assert not proposals
     say(state=state_of(observation))
     ros.wait(lambda: proposals, "a proposal for a task it knows")
+
+
+def test_for_another_robots_task_it_proposes_what_that_ones_expert_would_do(ros, say):
+    state = BenchArm().observation
+    say(state=state_of(state, "slide-block"))
+    proposals = ros.listen(CandidateSet, "policy/candidates")
+    ros.wait(lambda: proposals, "a proposal")
+    (sequence,) = proposals[-1].candidates
+    expected = policy_for("slide-block", SPACE).plan(state, HORIZON)
+    np.testing.assert_allclose(to_actions(sequence, SPACE, "base"), expected, atol=1e-6)

@@ -218,3 +218,26 @@ def test_a_box_in_the_way_stops_the_hand_says_how_hard_it_was_hit_and_goes_again
     robot.next(robot.states)
     assert robot.next(robot.states).contact_force == 0.0
     assert not robot.degrade("intruder", 3.0).success
+
+
+def test_another_embodiment_has_the_same_topics_its_own_tasks_and_follows_commands(ros, start):
+    files = ("config/sim_robot.yaml", "config/robots/bench.yaml")
+    start("sim_robot", *(word for file in files for word in ("--params-file", file)))
+    robot = Robot(ros)
+    robot.keep(lambda: robot.twist(0.1), 0.1)  # the first commands may be lost
+    before, began = robot.position, time.monotonic()
+    robot.keep(lambda: robot.twist(0.1), 0.6)
+    commanded = 0.1 * (time.monotonic() - began)
+    robot.ros.spin(TIMEOUT_S + 0.4)
+    moved = robot.position - before
+    assert 0.3 * commanded < moved[2] < commanded + 0.025 and np.linalg.norm(moved[:2]) < 0.01
+    assert robot.next(robot.states).task == "slide-block" and robot.goals
+    assert not (response := robot.reset("push-v3")).success
+    assert "push-v3" in response.message and "slide-block" in response.message
+
+
+def test_a_task_of_another_embodiment_is_refused_at_the_start(start):
+    process = start("sim_robot", "-p", "embodiment:=bench", stderr=-1)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode != 0 and "Traceback" not in errors
+    assert "reach-v3" in errors and "slide-block" in errors

@@ -26,7 +26,8 @@ from whale_ros.sim.behaviors import DEMONSTRATING, Behavior
 
 PARAMETERS = (
     Parameter("rate_hz", 25.0, "Commands per second.", range=(20.0, 100.0), read_only=True),
-    Parameter("timeout_s", 20.0, "A demonstration that takes longer is given up.", range=(1.0, 120.0)),
+    Parameter("timeout_s", 20.0, "A demonstration that takes longer is given up.",
+              range=(1.0, 120.0)),
     *ACTION_SPACE_PARAMETERS,
     Parameter("base_frame", "base", "Frame of the commands.", read_only=True),
     Parameter("state_topic", "sim_robot/state", "SimState, in.", read_only=True),
@@ -37,7 +38,7 @@ PARAMETERS = (
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 AFTER_SUCCESS_S = 1.5  # to let go and to draw back
-STATE_TIMEOUT_S = 0.5
+STATE_TIMEOUT_S = 1.0
 
 
 class Demonstrator(LeanNode):
@@ -80,10 +81,10 @@ class Demonstrator(LeanNode):
             for info in self.get_publishers_info_by_topic(self.resolve_topic_name(topic))
         } - {self.get_name()}
         state = self._state
-        if self._behavior is not None:
-            raise ValueError("a demonstration is under way")
         if others:
             raise ValueError(f"{', '.join(sorted(others))} commands {topic}; stop it first")
+        if self._behavior is not None:
+            raise ValueError("a demonstration is under way")
         if not self._twists.get_subscription_count():
             raise ValueError(f"no arm listens to {topic}")
         if state is None or self._state_is_old():
