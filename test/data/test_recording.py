@@ -211,10 +211,10 @@ def test_an_episode_in_which_nobody_moved_the_arm_is_not_kept(tmp_path):
     recorder, checks = session(tmp_path)
     recorder.start(0.0, RECORDING)
     for role in ("camera", "pose"):
-        checks.feed(role, NUMBER, 0.0, None, 12)
-    with pytest.raises(Refused, match="nothing came from /command; discard it"):
+        checks.feed(role, replace(NUMBER, name=f"/{role}"), 0.0, None, 12)
+    with pytest.raises(Refused, match="nothing came from /command; discard the episode"):
         recorder.keep(1.0, True, "")
-    assert recorder.state == State.RECORDING
+    assert recorder.discard(2.0) == "episode_000000"
 
 
 def test_what_was_kept_is_neither_overwritten_nor_deleted(tmp_path):

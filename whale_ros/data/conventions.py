@@ -104,7 +104,15 @@ def of_recording(recording: Recording, action_source: str | None = None) -> Conv
     source = action_source or recording.action_source
     if source == "commanded_twists" and recording.command_type != "twist":
         raise ValueError("the arm was told poses, not twists: use the pose_differences")
-    return Conventions(recording.topics, source, recording.base_frame, ActionSpace.from_dict(space))
+    return Conventions(
+        recording.topics,
+        source,
+        recording.base_frame,
+        ActionSpace.from_dict(space),
+        recording.command_timeout_s,
+        recording.gripper_open,
+        recording.gripper_closed,
+    )
 
 
 def _absolute(topic: str) -> str:

@@ -160,9 +160,10 @@ class RecordingChecks:
         """By name of the topic, as recording.json has them."""
         return {topic.topic.name: topic.to_dict() for topic in self.topics.values()}
 
-    def messages(self, key: str) -> int:
-        """How many came since `begin`."""
-        return self.topics[key].messages if key in self.topics else 0
+    @property
+    def total(self) -> int:
+        """Messages of all topics since `begin`."""
+        return sum(topic.messages for topic in self.topics.values())
 
     def is_silent(self, key: str, now_s: float) -> bool:
         return key not in self.topics or not self.topics[key].recent_rate_hz(now_s)

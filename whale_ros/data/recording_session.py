@@ -9,7 +9,7 @@ from pathlib import Path
 
 from whale_ros.data import recording as disk
 from whale_ros.data.bag_writer import BagWriter, Topic
-from whale_ros.data.recording import Recording, needed_roles
+from whale_ros.data.recording import ROLES, Recording, needed_roles
 from whale_ros.data.recording_checks import RecordingChecks
 from whale_ros.gate.check import Check
 
@@ -85,8 +85,10 @@ class RecordingSession:
         self.state, self.duration_s = State.STOPPED, now_s - self._began_s
         self._writer.close()
         self._checks.look(now_s, self.free_gb(), self._writer.lost)
+        came = {role: t.topic.name for role, t in self._checks.topics.items() if role in ROLES}
         self.recording = replace(
             self.recording,
+            topics=self.recording.topics | came,
             duration_s=round(self.duration_s, 3),
             stopped_by=self._writer.problem or by,
             checks=self._checks.worst,
@@ -100,11 +102,12 @@ class RecordingSession:
         """Make a demonstration of the open episode. Raises Refused, OSError."""
         if not self.recording or not self._writer:
             raise Refused("there is no episode to keep")
-        for role in set(needed_roles(self.recording.action_source)) & set(FILLED_ROLES):
-            if not self._checks.messages(role):
-                raise Refused(f"nothing came from {self.recording.topics[role]}; discard it")
         if self.state == State.RECORDING:
             self.stop(now_s, "operator")
+        for role in set(needed_roles(self.recording.action_source)) & set(FILLED_ROLES):
+            name = self.recording.topics[role]
+            if not self.recording.statistics.get(name, {}).get("messages"):
+                raise Refused(f"nothing came from {name}; discard the episode")
         self._writer.write_metadata()  # once more: the disk may have been full
         recording = replace(self.recording, success=success, note=note)
         disk.keep(self._partial, recording)

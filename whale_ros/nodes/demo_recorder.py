@@ -194,7 +194,7 @@ class DemoRecorder(LeanNode):
             episode=session.recording.episode if session.recording else "",
             message=self._message,
             duration_s=session.duration_s if session.recording else 0.0,
-            messages=sum(topic.messages for topic in self._checks.topics.values()),
+            messages=self._checks.total if session.recording else 0,
             kept=session.kept,
             checks=[
                 Check(name=check.name, ok=check.ok, value=float(check.value),

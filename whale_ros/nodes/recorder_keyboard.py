@@ -93,6 +93,8 @@ class _Keyboard:
             self._spin()
             if time.monotonic() > end:
                 raise RecorderStopped(f"the recorder does not answer; see {self._log}")
+        if self._client.count_publishers("demo_recorder/status") > 1:
+            raise RecorderStopped("another demo_recorder runs already; end it, or use its services")
         self._print(self._status.message)
         while (key := self._key()) != "q" or self._is_open():
             if answer := self._press(key):
@@ -147,7 +149,9 @@ class _Keyboard:
                 print(CLEAR_LINE + shown, end="", flush=True)
                 self._shown = shown
             if select.select([sys.stdin], [], [], 0)[0]:
-                self._typed += os.read(sys.stdin.fileno(), 1024).decode(errors="ignore")
+                if not (keys := os.read(sys.stdin.fileno(), 1024)):
+                    raise KeyboardInterrupt  # the terminal is gone
+                self._typed += keys.decode(errors="ignore")
         key, self._typed = self._typed[0], self._typed[1:]
         return key
 
