@@ -13,6 +13,7 @@ from whale_ros.imagination.live import LiveModel, NotReady
 from whale_ros.imagination.retracing import feature_distance, retrace
 from whale_ros.imagination.rollout import imagine
 from whale_ros.world_model.frames import to_bytes, to_float
+from whale_ros.world_model.value import Value
 
 NOW = 1_700_000_000.0
 STEP_S, PERIOD_S = 0.2, 0.1
@@ -247,6 +248,22 @@ def test_the_distance_to_the_goal_is_that_of_the_features(small_model):
     expected = feature_distance(imagined.rollout.features, goal[0])
     torch.testing.assert_close(imagined.goal_distance, expected)
     assert expected.shape == (2, 4)
+
+
+def test_steps_to_the_goal_are_what_the_value_reads(small_model):
+    tokenizer = small_model.config.tokenizer
+    value = Value(tokenizer.tokens * tokenizer.code_dim)
+    live = LiveModel(small_model, value)
+    newest = watch(live, range(14))
+    candidates = np.stack([straight([0.1] * 4), straight([-0.1] * 4)])
+    assert live.predict(newest, candidates, driving()).steps_to_goal is None
+    live.set_goal(picture(99))
+    imagined = live.predict(newest, candidates, driving())
+    goal = small_model.features(small_model.encode(to_float(torch.from_numpy(picture(99))[None])))
+    for k in range(2):
+        for step in range(4):
+            read = value(imagined.rollout.features[k, step], goal[0])
+            torch.testing.assert_close(imagined.steps_to_goal[k, step], read)
 
 
 def test_imagined_pictures_are_decoded_with_the_newest_frame_as_reference(small_model):

@@ -12,10 +12,10 @@ distances = st.lists(st.floats(0, 2), min_size=K, max_size=K).map(np.array)
 weights = st.floats(0, 10)
 
 
-@given(st.none() | distances, st.none() | distances, distances, weights, weights, weights)
-def test_a_cost_is_the_weighted_sum_of_what_there_is(image, pose, uncertainty, a, b, c):
-    cost = Weights(a, b, c).cost(image, pose, uncertainty)
-    expected = c * uncertainty
+@given(*[st.none() | distances] * 3, distances, *[weights] * 4)
+def test_a_cost_is_the_weighted_sum_of_what_there_is(image, pose, left, uncertainty, a, b, c, d):
+    cost = Weights(a, b, c, d).cost(image, pose, uncertainty, left)
+    expected = c * uncertainty + (0 if left is None else d * left)
     expected = expected + (0 if image is None else a * image) + (0 if pose is None else b * pose)
     np.testing.assert_allclose(cost, expected, atol=1e-12)
 

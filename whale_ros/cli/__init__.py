@@ -18,6 +18,7 @@ from whale_ros.cli import (
     optimize,
     record,
     train,
+    train_value,
 )
 from whale_ros.memory import keep_freed_memory
 
@@ -28,8 +29,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="whale", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for module in (
-        collect, record, convert, lerobot, train, finetune, calibrate, evaluate, optimize,
-        models, faults,
+        collect, record, convert, lerobot, train, train_value, finetune, calibrate, evaluate,
+        optimize, models, faults,
     ):  # fmt: skip
         module.add(commands)
     options = parser.parse_args(arguments)

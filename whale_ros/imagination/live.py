@@ -23,6 +23,7 @@ from whale_ros.imagination.retracing import Retracing, feature_distance, judge
 from whale_ros.imagination.right_of_way import Polite, Rank, RightOfWay
 from whale_ros.imagination.rollout import Rollout, imagine
 from whale_ros.world_model.frames import to_bytes, to_float
+from whale_ros.world_model.value import Value
 from whale_ros.world_model.whale_st import WhaleST
 
 HISTORY = 6  # observed frames to imagine from
@@ -55,6 +56,7 @@ class Imagined:
     retracing: Retracing  # that their uncertainties are taken from
     steps: Retracing  # the same, or of every step if that was asked for
     goal_distance: Tensor | None  # (K, H), without a goal image None
+    steps_to_goal: Tensor | None  # (K, H), nor without a value
     reference: Tensor  # (3, R, R) the newest observed frame
     stamp_s: float  # of that frame
 
@@ -101,9 +103,11 @@ class LiveModel:
     Raises ValueError if the model's actions are none that an arm is told.
     """
 
-    def __init__(self, model: WhaleST) -> None:
+    def __init__(self, model: WhaleST, value: Value | None = None) -> None:
+        """value: of the model's features, on its device."""
         model.action_space.must_be_executable()
         self.model = model
+        self._value = value
         self._step_s = model.action_space.step_s
         self._frames: deque[_Frame] = deque()
         self._goal: Tensor | None = None
@@ -206,8 +210,12 @@ class LiveModel:
             rollout = self._imagine(model, frames, commands, actions)
             retracing = judge(model, rollout)
             steps = judge(model, rollout, every_step=True) if every_step else retracing
-        distance = None if self._goal is None else feature_distance(rollout.features, self._goal)
-        return Imagined(rollout, retracing, steps, distance, frames[-1].picture, newest)
+        distance = steps_left = None
+        if self._goal is not None:
+            distance = feature_distance(rollout.features, self._goal)
+            if self._value is not None:
+                steps_left = self._value(rollout.features, self._goal)
+        return Imagined(rollout, retracing, steps, distance, steps_left, frames[-1].picture, newest)
 
     @torch.inference_mode()
     def decode(self, imagined: Imagined, rank: Rank = Rank.PLAN) -> np.ndarray:

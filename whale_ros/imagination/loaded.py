@@ -10,6 +10,7 @@ from whale_ros.imagination.live import CarryOver, LiveModel
 from whale_ros.imagination.trust import Trust
 from whale_ros.world_model.checkpoint import SHIPPED, Card, load_checkpoint
 from whale_ros.world_model.device import find_device
+from whale_ros.world_model.value import load_value
 
 
 @dataclass
@@ -40,6 +41,7 @@ def load(
     folder = Path(checkpoint or SHIPPED)
     model, card = load_checkpoint(folder)
     trust = Trust(card, Path(calibration or folder / CALIBRATION), task, adaptive, image_size)
-    live = LiveModel(model.to(place))
+    value = load_value(folder, card)
+    live = LiveModel(model.to(place), None if value is None else value.to(place))
     live.warm_up()
     return Loaded(live, card, trust)

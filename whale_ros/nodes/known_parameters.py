@@ -83,6 +83,7 @@ KNOWN = frozenset(
         "trip_cycles",
         "uncertainty_topic",
         "uncertainty_weight",
+        "value_weight",
         "when_nothing_passes",
         "workspace_high",
         "workspace_low",

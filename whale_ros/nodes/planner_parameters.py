@@ -52,6 +52,12 @@ PARAMETERS = (
         range=(0.0, 1000.0),
     ),
     Parameter(
+        "value_weight",
+        0.0,
+        "Of the steps left to the goal image, as a learned value reads them (`whale train-value`).",
+        range=(0.0, 100.0),
+    ),
+    Parameter(
         "uncertainty_weight",
         0.0,
         "Of the uncertainty as a penalty; as a bound it counts anyway.",
@@ -87,6 +93,12 @@ PARAMETERS = (
         0,
         "Show the imagined pictures in every so many decisions; 0: never. Decoding takes time.",
         range=(0, 1000),
+    ),
+    Parameter(
+        "autostart",
+        True,
+        "Configure and activate at the start; else a life cycle manager does.",
+        read_only=True,
     ),
     Parameter("seed", 0, "Of the variations.", range=(0, 2**31 - 1), read_only=True),
     Parameter(

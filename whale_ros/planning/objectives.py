@@ -2,7 +2,8 @@
 
 The distance to a goal image is measured in the world model's own feature space: any robot can be
 shown a picture of the finished task. The distance to a goal position needs no picture, and no
-imagination either. The uncertainty as a penalty prefers the surer of two candidates that pass.
+imagination either. A learned value (`world_model/value.py`) reads how many steps are left to the
+goal image. The uncertainty as a penalty prefers the surer of two candidates that pass.
 """
 
 from __future__ import annotations
@@ -19,16 +20,23 @@ class Weights:
     image: float = 1.0  # of the distance in features
     pose: float = 0.0  # of the distance in metres
     uncertainty: float = 0.0
+    value: float = 0.0  # of the steps left to the goal image
 
     def cost(
-        self, image: np.ndarray | None, pose: np.ndarray | None, uncertainty: np.ndarray
+        self,
+        image: np.ndarray | None,
+        pose: np.ndarray | None,
+        uncertainty: np.ndarray,
+        steps: np.ndarray | None = None,
     ) -> np.ndarray:
-        """(K,) of distances and uncertainties (K,) each; None where there is no such goal."""
+        """(K,) of distances, uncertainties and steps (K,); None where there is no such goal."""
         total = self.uncertainty * uncertainty if self.uncertainty else np.zeros(len(uncertainty))
         if image is not None:
             total = total + self.image * image
         if pose is not None:
             total = total + self.pose * pose
+        if steps is not None and self.value:
+            total = total + self.value * steps
         return total
 
 

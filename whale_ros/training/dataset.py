@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from hashlib import sha256
 from pathlib import Path
 
@@ -18,26 +19,40 @@ from whale_ros.world_model.frames import to_float
 
 
 class EpisodeSet:
-    """Episodes of one split: T_e actions each, and T_e + 1 of everything else."""
+    """Episodes of one split, or all: T_e actions each, and T_e + 1 of everything else."""
 
-    def __init__(self, folder: Path, split: str, at_most: int | None = None) -> None:
-        """at_most: so many, from all over the split. Raises ValueError if it is empty."""
+    def __init__(
+        self,
+        folder: Path,
+        split: str | None,
+        at_most: int | None = None,
+        without: Collection[str] = (),
+    ) -> None:
+        """at_most: so many, from all over the split. without: the SHA-256 of files to leave out.
+
+        Raises ValueError if nothing is there, or nothing left.
+        """
         self.folder = folder
         self.action_space: ActionSpace
         self.action_space, every = read_manifest(folder)
         self.manifest_sha256 = manifest_hash(folder)
-        self.infos: list[EpisodeInfo] = [info for info in every if info.split == split]
+        self.infos: list[EpisodeInfo] = [i for i in every if split in (None, i.split)]
         if not self.infos:
             splits = ", ".join(dict.fromkeys(info.split for info in every))
             raise ValueError(f"{folder} has no {split} episodes; its splits are: {splits}")
+        if without:
+            self.infos = [i for i in self.infos if _file_hash(folder, i) not in without]
+        if not self.infos:
+            raise ValueError(f"the model has learnt from all episodes of {folder}; record others")
         if at_most is not None:
             self.infos = self.infos[:: -(-len(self.infos) // at_most)]
-        loaded = [load_episode(folder / info.file) for info in tqdm(self.infos, f"loading {split}")]
+        bar = tqdm(self.infos, f"loading {split or 'episodes'}")
+        loaded = [load_episode(folder / info.file) for info in bar]
         # Of each file; the same episode has the same one in any dataset.
-        self.sha256 = [sha256((folder / i.file).read_bytes()).hexdigest() for i in self.infos]
+        self.sha256 = [_file_hash(folder, info) for info in self.infos]
         sizes = {episode.frames.shape[1:] for episode in loaded}
         if len(sizes) > 1:
-            raise ValueError(f"the {split} episodes of {folder} differ in resolution")
+            raise ValueError(f"the episodes of {folder} differ in resolution")
 
         def together(arrays: list[np.ndarray]) -> Sequences:
             return Sequences([torch.from_numpy(array) for array in arrays])
@@ -48,6 +63,8 @@ class EpisodeSet:
         self.hand_position = together([e.hand_position for e in loaded])  # (T_e+1, 3)
         known = [e.object_position for e in loaded if e.object_position is not None]
         self.object_position = together(known) if len(known) == len(loaded) else None
+        # (E,) first frame of success; -1 if it never came, or nobody knows
+        self.success_at = torch.tensor([_first(e.success) for e in loaded])
         # (E,) bool; of those whose outcome nobody knows it is not known
         self.failed = torch.tensor([e.success is not None and not e.success.any() for e in loaded])
 
@@ -101,3 +118,11 @@ class EpisodeSet:
         episode, start = codes.pieces(length, batch, generator)
         time = start[:, None] + torch.arange(length)
         return codes[episode[:, None], time].long(), self.actions[episode[:, None], time[:, :-1]]
+
+
+def _first(success: np.ndarray | None) -> int:
+    return -1 if success is None or not success.any() else int(success.argmax())
+
+
+def _file_hash(folder: Path, info: EpisodeInfo) -> str:
+    return sha256((folder / info.file).read_bytes()).hexdigest()
