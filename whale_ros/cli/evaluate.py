@@ -56,8 +56,9 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--method",
         nargs="+",
         default=["alone", "policy", "cem", "mppi"],
-        choices=["alone", "policy", "cem", "mppi"],
-        help="the policy alone, the planner around it, or searches without it",
+        choices=["alone", "policy", "value", "cem", "mppi"],
+        help="the policy alone, the planner around it by goal image or learned value, or searches "
+        "without it",
     )
     parser.add_argument("--behavior", default="noisy", help="of the policy (default noisy)")
     parser.add_argument("--episodes", type=int, default=30, help="of each task and method")

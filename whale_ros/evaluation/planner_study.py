@@ -29,7 +29,10 @@ from whale_ros.sim.collect import execute
 from whale_ros.sim.goal import photograph_goal
 
 ALONE = "alone"
-METHODS = (ALONE, "policy", "cem", "mppi")  # the others: of the planner, search without a policy
+# The planner with the policy's candidates, which go by the goal image, or by the learned value; and
+# searches by the goal image, without a policy.
+METHODS = (ALONE, "policy", "value", "cem", "mppi")
+BY_VALUE = Weights(image=0.0, value=0.03)
 FIRST_SEED = 950_000  # of scenes that no dataset has
 CANDIDATES, SETTLED, CHUNK_STEPS, POLICY_WEIGHT = 8, 4, 4, 0.3  # as in config/planner.yaml
 STEPS = 60  # of an episode
@@ -78,7 +81,12 @@ def play(
 def study(
     loaded: Loaded, methods: Sequence[str], behavior: str, tasks: Sequence[str], episodes: int
 ) -> list[Outcome]:
-    """The same scenes with each method."""
+    """The same scenes with each method.
+
+    Raises ValueError for the method `value` if the checkpoint has none.
+    """
+    if "value" in methods and loaded.live.value is None:
+        raise ValueError("the checkpoint has no learned value; make one with `whale train-value`")
     arm = SimArm()
     scenes = [(task, FIRST_SEED + i) for i in range(episodes) for task in tasks]
     outcomes = []
@@ -143,7 +151,9 @@ class _Planner:
         self._loaded, self._policy = loaded, policy
         self._space = loaded.card.action_space
         self._foresight = ScriptedPolicy(task, self._space)
-        self._search = None if method == "policy" else Search(method, self._space)
+        self._weights = BY_VALUE if method == "value" else Weights()
+        searches = method in ("cem", "mppi")
+        self._search = Search(method, self._space) if searches else None
         self._rng = np.random.default_rng(seed)
         self._commands = CommandTimeline()
         self._running: RunningChunk | None = None
@@ -203,7 +213,12 @@ class _Planner:
                     candidates, imagined.retracing.took_part.any(dim=2).numpy(), strict=True
                 )
             ],
-            Weights().cost(imagined.goal_distance[:, -1].numpy(), None, uncertainty),
+            self._weights.cost(
+                imagined.goal_distance[:, -1].numpy(),
+                None,
+                uncertainty,
+                None if imagined.steps_to_goal is None else imagined.steps_to_goal[:, -1].numpy(),
+            ),
             apart,
             POLICY_WEIGHT,
             [

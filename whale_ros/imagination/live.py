@@ -107,7 +107,7 @@ class LiveModel:
         """value: of the model's features, on its device."""
         model.action_space.must_be_executable()
         self.model = model
-        self._value = value
+        self.value = value
         self._step_s = model.action_space.step_s
         self._frames: deque[_Frame] = deque()
         self._goal: Tensor | None = None
@@ -213,8 +213,8 @@ class LiveModel:
         distance = steps_left = None
         if self._goal is not None:
             distance = feature_distance(rollout.features, self._goal)
-            if self._value is not None:
-                steps_left = self._value(rollout.features, self._goal)
+            if self.value is not None:
+                steps_left = self.value(rollout.features, self._goal)
         return Imagined(rollout, retracing, steps, distance, steps_left, frames[-1].picture, newest)
 
     @torch.inference_mode()
