@@ -6,6 +6,8 @@ import time
 import numpy as np
 import pytest
 from geometry_msgs.msg import PoseStamped
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
 from rclpy.time import Time
 from std_srvs.srv import Trigger
@@ -20,7 +22,7 @@ from whale_ros.msg import (
     Uncertainty,
 )
 from whale_ros.nodes.sequences import seconds, to_actions, to_message
-from whale_ros.srv import Predict
+from whale_ros.srv import Predict, ScreenActions
 
 pytestmark = pytest.mark.ros
 
@@ -370,6 +372,40 @@ def test_a_world_model_that_is_late_is_not_waited_for(around):
     assert len(around.requests) <= 3  # the next question waits for the late answer
     around.think_s = 0.0
     around.decision(is_approval)
+
+
+def test_its_life_cycle_is_managed_on_request_and_only_active_it_plans(planner, ros):
+    def change(transition):
+        request = ChangeState.Request(transition=Transition(id=transition))
+        return ros.call(ChangeState, "planner/change_state", request).success
+
+    def assert_at_rest():
+        around.chunks.clear(), around.requests.clear()
+        answer = ros.call(ScreenActions, "planner/screen_actions", screening)
+        assert not answer.success and not any(answer.trusted)
+        assert "planner is not active" in answer.message
+        ros.spin(0.5)
+        assert not around.chunks and not around.requests
+
+    around = planner(autostart="false")
+    candidates = CandidateSet(candidates=[to_message(policy_actions(8), "now", 0.0, SPACE, "base")])
+    screening = ScreenActions.Request(candidate_set=candidates)
+    assert not change(Transition.TRANSITION_ACTIVATE), "it is not configured"
+    assert_at_rest()
+    assert change(Transition.TRANSITION_CONFIGURE)
+    assert_at_rest()
+    for _ in range(2):
+        assert change(Transition.TRANSITION_ACTIVATE)
+        ros.wait(lambda: around.chunks, "a chunk")
+        around.think_s = 0.3  # a question is being answered
+        asked = len(around.requests)
+        ros.wait(lambda asked=asked: len(around.requests) > asked, "a plan in the making")
+        assert change(Transition.TRANSITION_DEACTIVATE)
+        last = "the planner is not active"
+        ros.wait(lambda last=last: around.decisions[-1].reason == last, "its last decision")
+        assert_at_rest()
+    assert change(Transition.TRANSITION_CLEANUP)
+    assert_at_rest()
 
 
 def test_it_says_what_it_waits_for(planner):

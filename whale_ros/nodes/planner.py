@@ -17,6 +17,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import PoseStamped
 from rclpy.client import Client
 from rclpy.executors import ExternalShutdownException
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.task import Future
 from rclpy.time import Time
@@ -33,7 +34,7 @@ from whale_ros.msg import (
     PlanDecision,
     Uncertainty,
 )
-from whale_ros.nodes.lean_node import LeanNode
+from whale_ros.nodes.lean_node import LeanLifecycleNode
 from whale_ros.nodes.parameters import BadParameter, declare, refuse
 from whale_ros.nodes.planner_parameters import PARAMETERS, whole_steps, why_contradictory
 from whale_ros.nodes.screening import Screening
@@ -98,7 +99,10 @@ class Question:
     given_up: bool = False  # a late answer is waited for, lest questions pile up, but not used
 
 
-class PlannerNode(LeanNode):
+class PlannerNode(LeanLifecycleNode):
+    """Configured it listens, active it plans and screens. A chunk that is approved runs to its end
+    all the same: what stops the arm is `gate/stop`."""
+
     def __init__(self) -> None:
         """Raises BadParameter."""
         super().__init__("planner")
@@ -110,6 +114,7 @@ class PlannerNode(LeanNode):
         self._search = Search(values["method"], self._space) if searches else None
         self._impasse = Impasse(values["when_nothing_passes"])
         self._goal: np.ndarray | None = None  # (3,) position of the goal pose
+        self._active = False
         self._session = uuid.uuid4().hex
         self._chunks_sent = 0
         self._plans = 0
@@ -124,7 +129,7 @@ class PlannerNode(LeanNode):
         self._sent_at = -math.inf
         self._question: Question | None = None
         self._next_try = -math.inf
-        self._reason = "has just started"
+        self._reason = "not active"
         self._latency_s = math.nan
 
         self._chunks = self.create_publisher(ApprovedChunk, values["chunk_topic"], 1)
@@ -143,6 +148,35 @@ class PlannerNode(LeanNode):
         self._screening = Screening(self, values, self._space, self._why_blind, self._position)
         self.create_timer(TICK_S, self._tick)
         self.create_timer(1.0, self._report)
+
+    # Life cycle
+
+    @property
+    def autostart(self) -> bool:
+        return self._values["autostart"]
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._active = True
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._rest()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._policy = self._goal = None
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._rest()
+        return TransitionCallbackReturn.SUCCESS
+
+    def _rest(self) -> None:
+        self._active = False
+        if self._question is not None:
+            self._predict.remove_pending_request(self._question.answer)
+        self._question = self._running = None
+        self._hold("the planner is not active")
 
     # What comes in
 
@@ -206,6 +240,8 @@ class PlannerNode(LeanNode):
     # Planning
 
     def _tick(self) -> None:
+        if not self._active:
+            return
         now = self._now()
         self._follow_gate(now)
         question = self._question
@@ -278,6 +314,8 @@ class PlannerNode(LeanNode):
     def _why_blind(self) -> str:
         """Why nothing can be imagined now, whatever it is; empty if it can."""
         values = self._values
+        if not self._active:
+            return "the planner is not active"
         if self._heartbeat is None:
             return why_silent(self, values["uncertainty_topic"], Uncertainty)
         arrived, heartbeat = self._heartbeat
@@ -473,9 +511,13 @@ class PlannerNode(LeanNode):
         uncertainty = np.array([p.uncertainty for p in answer.predictions])
         values = self._values
         weights = Weights(
-            values["image_weight"], values["pose_weight"], values["uncertainty_weight"]
+            values["image_weight"],
+            values["pose_weight"],
+            values["uncertainty_weight"],
+            values["value_weight"],
         )
         image = [p.goal_distance[-1] for p in answer.predictions if p.goal_distance]
+        left = [p.steps_to_goal[-1] for p in answer.predictions if p.steps_to_goal]
         low = np.array(self._values["workspace_low"])
         high = np.array(self._values["workspace_high"])
         position = self._position()
@@ -493,7 +535,12 @@ class PlannerNode(LeanNode):
                 judged_part(actions, prediction.took_part)
                 for actions, prediction in zip(question.candidates, answer.predictions, strict=True)
             ],
-            weights.cost(np.array(image) if image else None, pose, uncertainty),
+            weights.cost(
+                np.array(image) if image else None,
+                pose,
+                uncertainty,
+                np.array(left) if left else None,
+            ),
             question.deviation,
             self._values["policy_weight"],
             obstacles,
@@ -569,6 +616,9 @@ def main() -> None:
         node = PlannerNode()
     except BadParameter as error:
         refuse("planner", error)
+    if node.autostart:
+        node.trigger_configure()
+        node.trigger_activate()
     try:
         rclpy.spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):
