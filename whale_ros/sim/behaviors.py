@@ -186,7 +186,10 @@ class Behavior:
         return action
 
     def _mistake(self, observation: np.ndarray) -> np.ndarray:
-        """As if block or zone were elsewhere, further than what still succeeds."""
+        """As if object or goal were elsewhere, further than what still succeeds.
+
+        Which of them, how far and where to is in what every behaviour draws at first.
+        """
         observation = observation.copy()
         thing = slice(4, 6) if self._closing else slice(-3, -1)
         aside = self._sway[:2] / np.linalg.norm(self._sway[:2])

@@ -165,11 +165,9 @@ def _near(quaternion: np.ndarray, hand: np.ndarray) -> np.ndarray:
     """The orientation, turned no more than MAX_LEAD_RAD away from the hand's."""
     ahead = to_rotation_vector(qmult(quaternion, qinverse(hand)))
     angle = float(np.linalg.norm(ahead))
-    return (
-        quaternion
-        if angle <= MAX_LEAD_RAD
-        else (qmult(to_quaternion(ahead * MAX_LEAD_RAD / angle), hand))
-    )
+    if angle <= MAX_LEAD_RAD:
+        return quaternion
+    return qmult(to_quaternion(ahead * MAX_LEAD_RAD / angle), hand)
 
 
 def _yaw(quaternion: np.ndarray) -> float:

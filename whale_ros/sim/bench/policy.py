@@ -18,6 +18,7 @@ _ABOVE_WITHIN_M = 0.02  # a hand so near is above the block
 _AROUND_WITHIN_M = 0.035  # a low hand so near is around it
 _LET_GO_M = 0.015  # of the zone's centre
 _HELD_OPENING = 0.8  # fingers further apart do not touch the block
+_BLOCK_OPENING = 0.72  # of fingers with the block between them
 _GAIN_PER_S = 5.0
 _GRIPPER_SPEED = 2.0  # opening per second, of 0 .. 1
 
@@ -98,7 +99,7 @@ def _look_ahead(observation: np.ndarray, move: np.ndarray, turn: float, closing:
     hand += np.clip(hand + move, WORKSPACE_LOW, WORKSPACE_HIGH) - hand
     observation[HAND_YAW] += turn
     change = _GRIPPER_SPEED * STEP_S
-    least = 0.72 if around else 0.0  # the block is between the fingers
+    least = _BLOCK_OPENING if around else 0.0
     opening = observation[OPENING] + np.clip(1 - closing - observation[OPENING], -change, change)
     observation[OPENING] = max(opening, min(least, observation[OPENING]))
 
