@@ -174,7 +174,7 @@ def test_without_a_manifest_one_is_told_how_to_make_a_dataset(tmp_path):
 
 @pytest.mark.parametrize(
     "content",
-    ["", "{", "[]", "{}", '{"action_space": {}}', '{"episodes": [{"colour": 1}]}'],
+    ["", "{", "[]", "{}", "[" * 5000, '{"action_space": {}}', '{"episodes": [{"colour": 1}]}'],
 )
 def test_a_manifest_that_is_none_is_refused_by_name(tmp_path, content):
     whole = {"action_space": ActionSpace().to_dict(), "episodes": []}
@@ -182,4 +182,25 @@ def test_a_manifest_that_is_none_is_refused_by_name(tmp_path, content):
         content = json.dumps(whole | json.loads(content))
     (tmp_path / "manifest.json").write_text(content)
     with pytest.raises(ValueError, match="manifest.json"):
+        read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"file": 5}, "four texts and a whole number"),
+        ({"task": None}, "four texts and a whole number"),
+        ({"seed": "7"}, "four texts and a whole number"),
+        ({"seed": True}, "four texts and a whole number"),
+        ({"file": ""}, "in the manifest's folder, not ''"),
+        ({"file": "/etc/passwd"}, "in the manifest's folder, not '/etc/passwd'"),
+        ({"file": "train/../../x.npz"}, "in the manifest's folder"),
+        ({"file": "a\0"}, "in the manifest's folder"),
+    ],
+)
+def test_a_manifest_that_lists_what_is_no_episode_is_refused(tmp_path, change, words):
+    entry = {"file": "a.npz", "split": "train", "task": "t", "behavior": "b", "seed": 7} | change
+    content = {"action_space": ActionSpace().to_dict(), "episodes": [entry]}
+    (tmp_path / "manifest.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=words):
         read_manifest(tmp_path)

@@ -162,7 +162,7 @@ def test_another_schema_is_refused_by_number(folder, schema):
     assert f"schema {schema!r}" in why_refused(folder)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "3", "\xff"])
+@pytest.mark.parametrize("content", ["", "{", "[]", "3", "\xff", "[" * 5000])
 def test_a_card_that_is_none_is_refused(folder, content):
     (folder / CARD).write_text(content, encoding="latin-1")
     assert CARD in why_refused(folder)

@@ -67,7 +67,7 @@ def test_an_unknown_name_is_refused_with_the_known_ones():
         WhaleConfig.named("huge")
 
 
-@pytest.mark.parametrize("text", ["name: [", "name: tiny", "- 1", ""])
+@pytest.mark.parametrize("text", ["name: [", "name: tiny", "- 1", "", "[" * 5000, "1: a\nb: c"])
 def test_a_file_that_is_no_configuration_is_refused_by_name(tmp_path, text):
     path = tmp_path / "mine.yaml"
     path.write_text(text)
@@ -129,7 +129,12 @@ def test_channels_are_in_eights(channels):
 
 @pytest.mark.parametrize(
     ("section", "name", "value"),
-    [("dynamics", "heads", 0), ("dynamics", "width", "128"), ("tokenizer", "channels", 24)],
+    [
+        ("dynamics", "heads", 0),
+        ("dynamics", "width", "128"),
+        ("tokenizer", "channels", 24),
+        ("behavior", "layers", 257),
+    ],
 )
 def test_a_file_with_a_wrong_size_is_refused_by_name(tmp_path, section, name, value):
     path = tmp_path / "mine.yaml"

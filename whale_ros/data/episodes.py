@@ -126,9 +126,21 @@ def read_manifest(folder: Path) -> tuple[ActionSpace, list[EpisodeInfo]]:
     try:
         content = json.loads(path.read_text())
         episodes = [EpisodeInfo(**entry) for entry in content["episodes"]]
+        for info in episodes:
+            _must_be_sound(info)
         return ActionSpace.from_dict(content["action_space"]), episodes
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ValueError(f"{path} is not a manifest of episodes: {error!r}") from error
+
+
+def _must_be_sound(info: EpisodeInfo) -> None:
+    """Raises ValueError if it names no file in the folder, or something is of another type."""
+    words = info.file, info.split, info.task, info.behavior
+    if not all(type(word) is str for word in words) or type(info.seed) is not int:
+        raise ValueError(f"an episode needs four texts and a whole number, not {info}")
+    path = Path(info.file)
+    if not path.name or path.is_absolute() or ".." in path.parts or "\0" in info.file:
+        raise ValueError(f"an episode's file is in the manifest's folder, not {info.file!r}")
 
 
 def manifest_hash(folder: Path) -> str:

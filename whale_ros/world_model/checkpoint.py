@@ -125,7 +125,9 @@ def read_card(folder: Path) -> Card:
         content["action_space"] = ActionSpace.from_dict(content["action_space"])
         content["scales"] = Scales(**content["scales"])
         return Card(**content)
-    except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError) as error:
+    except (
+        ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError,
+    ) as error:  # fmt: skip
         raise CheckpointError(f"checkpoint {folder}: {CARD} cannot be read: {error}") from error
 
 

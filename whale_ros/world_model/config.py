@@ -12,6 +12,7 @@ from whale_ros.shipped import config_files
 
 NORM_GROUPS = 8  # of channels, that the tokenizer's convolutions normalise together
 MAX_LEVELS = 255  # a code is kept in a byte
+MAX_LAYERS = 256  # a card that claims more would keep us building for ever
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class WhaleConfig:
         """Raises ValueError naming the file and what is wrong in it."""
         try:
             return cls.from_dict(yaml.safe_load(path.read_text()))
-        except (OSError, ValueError, yaml.YAMLError) as error:
+        except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
             raise ValueError(f"{path} is no model configuration: {error}") from error
 
     @classmethod
@@ -132,6 +133,8 @@ def _check(config: TokenizerConfig | BehaviorConfig | DynamicsConfig) -> None:
         ):
             wanted = "a list of positive whole numbers" if listed else "a positive whole number"
             raise ValueError(f"{entry.name} is {value!r}, but must be {wanted}")
+    if config.layers > MAX_LAYERS:
+        raise ValueError(f"layers is {config.layers}, at most {MAX_LAYERS} are allowed")
     if config.width % (2 * config.heads):
         raise ValueError(f"a width of {config.width} gives no {config.heads} heads of even size")
 
@@ -145,6 +148,8 @@ def _check_keys(name: str, values: object, expected: set[str]) -> None:
     if not isinstance(values, dict):
         raise ValueError(f"{name} should be a mapping, not {values!r}")
     if unknown := set(values) - expected:
-        raise ValueError(f"{name} has unknown keys {sorted(unknown)}; known: {sorted(expected)}")
+        raise ValueError(
+            f"{name} has unknown keys {sorted(unknown, key=str)}; known: {sorted(expected)}"
+        )
     if missing := expected - set(values):
         raise ValueError(f"{name} lacks the keys {sorted(missing)}")
