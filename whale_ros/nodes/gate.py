@@ -2,6 +2,11 @@
 
 Messages in, `whale_ros.gate.core` decides in a steady 100 Hz loop, commands and status out. Not a
 certified safety function: keep a hardware emergency stop.
+
+World model and planner have managed life cycles, the gate has none: unconfigured or finalized it
+would be silent, and an arm without a dead-man would repeat its last command. What `inactive` is
+elsewhere is here the mode `hold`, in which it starts, commands zero and tells its status; a person
+arms it with `~/set_mode`, and no life cycle manager does so in passing.
 """
 
 from __future__ import annotations
