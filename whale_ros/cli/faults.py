@@ -13,6 +13,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from whale_ros.faults.elsewhere import ELSEWHERE
+
 
 def add(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("faults", help="try faults on the gate, judged by an oracle")
@@ -79,7 +81,8 @@ class _Report:
         about = {"seed": self.options.seed, "seconds": round(time.monotonic() - self._began, 1)}
         about["load_average"] = [self._load, os.getloadavg()[0]]
         self.parts[self._name] = part | about
-        write(self.options.output / "faults.json", self.parts)
+        elsewhere = {"not injected": [asdict(each) for each in ELSEWHERE]}
+        write(self.options.output / "faults.json", self.parts | elsewhere)
         texts = [self._text(name) for name in self.parts]
         (self.options.output / "faults.md").write_text("\n\n".join(texts) + "\n")
 
@@ -99,6 +102,8 @@ class _Report:
                 f"{part['motions_after_latch']} motions after a latch"
             )
             missed += [f"{name}: {line}" for line in part["missed"]]
+        for each in ELSEWHERE:
+            print(f"not injected: row {each.row}, {each.fault}: {each.why}")
         print(f"faults.json and faults.md are in {self.options.output}/")
         if missed:
             sys.exit("whale faults: " + "; ".join(missed))
@@ -153,7 +158,8 @@ def _try_system(report: _Report) -> None:
     if not options.resume:
         kept.unlink(missing_ok=True)
     lines = [json.loads(line) for line in kept.read_text().splitlines()] if kept.exists() else []
-    done = [(line["phase"], line["round"]) for line in lines]
+    done = {(line["phase"], line["round"]) for line in lines}
+    not_running: list[str] = []
     tried = [read_trial(line["trial"]) for line in lines]
     bar = tqdm(total=options.system * len(faults), initial=len(tried), desc="system", unit="fault")
 
@@ -166,16 +172,19 @@ def _try_system(report: _Report) -> None:
             for phase in phases:
                 if (phase.name, number) in done:
                     continue
+                new = []
                 folder = options.output / "system" / f"{phase.name}{number}"
                 try:
-                    new = try_round(phase, folder, options.seed + 100 * number, tell)
+                    for trial in try_round(phase, folder, options.seed + 100 * number, tell):
+                        new.append(trial)
                 except NotRunning as error:
-                    sys.exit(f"whale faults: {error}")
+                    not_running.append(f"{phase.name}, round {number}: {error}")
                 for trial in new:
                     line = {"phase": phase.name, "round": number, "trial": asdict(trial)}
                     file.write(json.dumps(line) + "\n")
                 tried += new
-                report.keep(part(faults, tried, skipped=skipped))
+                part_now = part(faults, tried, skipped=skipped)
+                report.keep(part_now | {"missed": part_now["missed"] + not_running})
 
 
 def _try_system_combined(report: _Report) -> None:

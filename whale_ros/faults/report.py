@@ -138,7 +138,7 @@ def table(rows: Sequence[Row]) -> str:
     )
 
 
-def write(path: Path, parts: dict[str, dict[str, Any]]) -> None:
+def write(path: Path, parts: dict[str, Any]) -> None:
     """JSON with what it was measured on. parts: of each half of the run."""
     path.parent.mkdir(parents=True, exist_ok=True)
     report = {"hardware": processor(), **parts}

@@ -91,6 +91,15 @@ def dies(name: str) -> Callable[[Case], Steps]:
     return die
 
 
+def peer_dies(case: Case) -> Steps:
+    """Who brings camera, pose and world model to the gate is killed: as if a network was cut."""
+    case.system.processes.kill("relay")
+    case.demand(after=1.1)
+    yield 1.6
+    case.system.processes.start_player("relay")
+    yield 1.0
+
+
 def press(case: Case) -> Steps:
     case.system.processes.tell("estop", kind="press")
     yield 0.4
@@ -116,6 +125,7 @@ FAULTS = [
 # Of processes of their own: shared memory may keep a lock of a killed process, and stall others.
 KILLS = [
     h(16, "the world model is killed", dies("world_model"), says="heartbeat"),
+    latched(32, "the gate's peer on shared memory is killed", peer_dies, says="network"),
     latched(37, "the gate is killed", gate_ends(signal.SIGKILL)),
     h(38, "the gate is killed and comes back armed", restarts_armed),
 ]

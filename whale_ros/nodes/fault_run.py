@@ -50,11 +50,13 @@ TOGETHER = Phase(
 )
 
 
-def try_round(phase: Phase, folder: Path, seed: int, tell: Callable[[str], None]) -> list[Trial]:
+def try_round(
+    phase: Phase, folder: Path, seed: int, tell: Callable[[str], None]
+) -> Iterator[Trial]:
     """Each fault once, in random order. Raises NotRunning if no system can be started."""
     order = [[fault] for fault in phase.faults]
     Random(f"{seed} {phase.name}").shuffle(order)
-    return list(_try_all(phase, folder, seed, iter(order), tell))
+    yield from _try_all(phase, folder, seed, iter(order), tell)
 
 
 def try_together(
