@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import time
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
@@ -31,7 +30,7 @@ from whale_ros.data.recording_session import RecordingSession, Refused, State
 from whale_ros.memory import keep_freed_memory
 from whale_ros.msg import Check, RecorderStatus
 from whale_ros.nodes.lean_node import LeanNode
-from whale_ros.nodes.parameters import BadParameter, declare
+from whale_ros.nodes.parameters import BadParameter, declare, refuse
 from whale_ros.nodes.recorded_topics import RecordedTopics
 from whale_ros.nodes.recorder_parameters import PARAMETERS, why_contradictory
 from whale_ros.nodes.sequences import action_space
@@ -242,7 +241,7 @@ def main() -> None:
     try:
         node = DemoRecorder()
     except BadParameter as error:
-        sys.exit(f"demo_recorder: {error}")
+        refuse("demo_recorder", error)
     try:
         rclpy.spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):
