@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,25 +24,33 @@ class Drive:
     commands: list[tuple[float, np.ndarray, float]] = field(default_factory=list)
     start: np.ndarray = field(default_factory=lambda: np.array([0.1, 0.5, 0.2]))
 
+    def __post_init__(self) -> None:
+        self._times = [time for time, *_ in self.commands]
+        self._poses = [(self.start, np.eye(3))]  # at the beginning of each command
+        for i, (begin, twist, _) in enumerate(self.commands[:-1]):
+            self._poses.append(_moved(self._poses[i], twist, self._times[i + 1] - begin))
+
     def pose(self, time_s: float) -> tuple[np.ndarray, np.ndarray]:
         """Position and rotation matrix."""
-        position, rotation = self.start.copy(), np.eye(3)
-        ends = [time for time, *_ in self.commands[1:]] + [np.inf]
-        for (begin, twist, _), end in zip(self.commands, ends, strict=True):
-            seconds = min(end, time_s) - begin
-            if seconds <= 0:
-                break
-            position += twist[:3] * seconds
-            speed = np.linalg.norm(twist[3:])
-            if speed > 0:
-                rotation = axangle2mat(twist[3:], speed * seconds) @ rotation
-        return position, rotation
+        now = bisect_right(self._times, time_s) - 1
+        if now < 0:
+            return self._poses[0]
+        return _moved(self._poses[now], self.commands[now][1], time_s - self._times[now])
 
     def twist(self, time_s: float) -> np.ndarray:
-        return next((c[1] for c in reversed(self.commands) if c[0] <= time_s), np.zeros(6))
+        now = bisect_right(self._times, time_s) - 1
+        return np.zeros(6) if now < 0 else self.commands[now][1]
 
     def grip(self, time_s: float) -> float:
-        return next((c[2] for c in reversed(self.commands) if c[0] <= time_s), 0.0)
+        now = bisect_right(self._times, time_s) - 1
+        return 0.0 if now < 0 else self.commands[now][2]
+
+
+def _moved(pose: tuple[np.ndarray, np.ndarray], twist: np.ndarray, seconds: float):
+    position, rotation = pose
+    speed = np.linalg.norm(twist[3:])
+    turn = axangle2mat(twist[3:], speed * seconds) if speed > 0 else np.eye(3)
+    return position + twist[:3] * seconds, turn @ rotation
 
 
 @dataclass
@@ -149,6 +158,12 @@ class Recorder:
 @pytest.fixture(scope="session")
 def recorder() -> Recorder:
     return Recorder()
+
+
+@pytest.fixture(scope="session")
+def make_arm():
+    """make_arm(commands): a Drive."""
+    return Drive
 
 
 @pytest.fixture

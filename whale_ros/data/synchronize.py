@@ -103,4 +103,5 @@ def _stretches(
 
 def _between(bad: list[int], frames: int) -> list[tuple[int, int]]:
     """First and last frame of what lies between bad actions; action t follows frame t."""
-    return list(zip([0, *(t + 1 for t in bad)], [*bad, frames - 1], strict=True))
+    ends = zip([0, *(t + 1 for t in bad)], [*bad, frames - 1], strict=True)
+    return [(first, last) for first, last in ends if first < last]
