@@ -12,7 +12,6 @@ import array
 import contextlib
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -32,6 +31,7 @@ from rclpy.serialization import serialize_message
 from sensor_msgs.msg import Image
 
 from whale_ros.nodes.message_definitions import definition
+from whale_ros.nodes.processes import isolate
 from whale_ros.nodes.recorder_client import RecorderClient
 from whale_ros.nodes.topics import type_name
 
@@ -147,7 +147,7 @@ def main() -> None:
         with contextlib.suppress(KeyboardInterrupt, ExternalShutdownException):
             rclpy.spin(Robot() if name == "robot" else NaiveRecorder(*folder))
         return
-    os.environ["ROS_DOMAIN_ID"] = str(random.randint(1, 19))  # tests have 20 on
+    isolate()
     rclpy.init()
     costs: dict[bool, list[float]] = {True: [], False: []}
     with contextlib.ExitStack() as stack:
