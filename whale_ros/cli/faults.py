@@ -26,9 +26,9 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--system",
         type=int,
-        default=6,
+        default=11,
         metavar="N",
-        help="how often each fault is tried on the running system; 0: none",
+        help="rounds of all faults on the running system; 0: none",
     )
     parser.add_argument(
         "--combined",
@@ -161,30 +161,36 @@ def _try_system(report: _Report) -> None:
     done = {(line["phase"], line["round"]) for line in lines}
     not_running: list[str] = []
     tried = [read_trial(line["trial"]) for line in lines]
-    bar = tqdm(total=options.system * len(faults), initial=len(tried), desc="system", unit="fault")
+    rounds = [
+        (number, phase)
+        for number in range(options.system)
+        for phase in phases
+        if number % phase.every == 0
+    ]
+    total = sum(len(phase.faults) for _, phase in rounds)
+    bar = tqdm(total=total, initial=len(tried), desc="system", unit="fault")
 
     def tell(name: str) -> None:
         bar.set_postfix_str(name, refresh=False)
         bar.update()
 
     with bar, kept.open("a", buffering=1) as file:
-        for number in range(options.system):
-            for phase in phases:
-                if (phase.name, number) in done:
-                    continue
-                new = []
-                folder = options.output / "system" / f"{phase.name}{number}"
-                try:
-                    for trial in try_round(phase, folder, options.seed + 100 * number, tell):
-                        new.append(trial)
-                except NotRunning as error:
-                    not_running.append(f"{phase.name}, round {number}: {error}")
-                for trial in new:
-                    line = {"phase": phase.name, "round": number, "trial": asdict(trial)}
-                    file.write(json.dumps(line) + "\n")
-                tried += new
-                part_now = part(faults, tried, skipped=skipped)
-                report.keep(part_now | {"missed": part_now["missed"] + not_running})
+        for number, phase in rounds:
+            if (phase.name, number) in done:
+                continue
+            new = []
+            folder = options.output / "system" / f"{phase.name}{number}"
+            try:
+                for trial in try_round(phase, folder, options.seed + 100 * number, tell):
+                    new.append(trial)
+            except NotRunning as error:
+                not_running.append(f"{phase.name}, round {number}: {error}")
+            for trial in new:
+                line = {"phase": phase.name, "round": number, "trial": asdict(trial)}
+                file.write(json.dumps(line) + "\n")
+            tried += new
+            part_now = part(faults, tried, skipped=skipped)
+            report.keep(part_now | {"missed": part_now["missed"] + not_running})
 
 
 def _try_system_combined(report: _Report) -> None:
