@@ -106,6 +106,8 @@ def test_any_change_voids_it_and_is_named(name):
         ({"conditions": {"checkpoint": "a"}}, "'k'"),
         ({"conditions": {"k": [1], "fog": 1}}, "fog"),
         ({"episode_s": 0}, "0.0 s"),
+        ({"episode_s": 10**400}, "OverflowError"),
+        ({"scores": {"reach": [10**400]}}, "OverflowError"),
     ],
 )
 def test_what_is_not_sound_is_refused(path, entries, words):
@@ -119,9 +121,10 @@ def test_what_is_cut_or_absent_is_refused(path):
     path.write_text(path.read_text()[:-20])
     with pytest.raises(CalibrationError, match="cannot be read"):
         load_calibration(path)
-    path.write_text("[]")
-    with pytest.raises(CalibrationError, match="cannot be read"):
-        load_calibration(path)
+    for other in ("[]", "[" * 5000):
+        path.write_text(other)
+        with pytest.raises(CalibrationError, match="cannot be read"):
+            load_calibration(path)
     path.unlink()
     with pytest.raises(CalibrationError, match="there is no calibration"):
         load_calibration(path)

@@ -234,7 +234,9 @@ def load_calibration(path: Path) -> Calibration:
         )
         _must_be_as_saved(content, calibration)
         return calibration
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (
+        ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError,
+    ) as error:  # fmt: skip
         raise CalibrationError(
             f"calibration {path} cannot be read: {error!r}; make it again with `whale calibrate`"
         ) from error
