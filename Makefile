@@ -2,7 +2,7 @@
 SHELL := bash
 ENV := source scripts/env.sh
 
-.PHONY: setup demo gate-study clean-run faults test test-slow lint clean
+.PHONY: setup demo gate-study clean-run faults fuzz mutants test test-slow lint clean
 
 setup:  ## .venv with ROS, our messages and all dependencies
 	@scripts/setup
@@ -19,6 +19,13 @@ clean-run: setup  ## half an hour in which nothing is wrong: false stops, memory
 faults: setup  ## thousands of faults against the gate, in simulated time and on the running system
 	@$(ENV) && scripts/whale faults --output fault_output
 
+fuzz: setup  ## the gate and every parser under bytes made up, guided by coverage; 11 minutes
+	@$(ENV) && python -m fuzz --seconds 60 --output fuzz_output
+
+mutants: setup  ## does a test notice every change of the gate? goes on where it was stopped; an hour
+	@$(ENV) && mutmut run && mutmut results --all true \
+	  | sed -nE 's/^ *whale_ros\.gate\.(\w+)\..*: (.*)$$/\1 \2/p' | sort | uniq -c
+
 test: lint  ## lint and every test but the slow ones
 	@$(ENV) && python -m pytest -m "not slow and not ros" -n 2 --dist loadfile
 	@# Processes in real time, one test after the other; on a busy machine one may need a second try.
@@ -31,4 +38,4 @@ lint: setup
 	@$(ENV) && python -m ruff check && python -m ruff format --check && python -m mypy
 
 clean:
-	rm -rf .venv demo_output gate_study_output clean_run_output fault_output *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv demo_output gate_study_output clean_run_output fault_output fuzz_output mutants *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

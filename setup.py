@@ -61,7 +61,10 @@ setup(
             "zstandard>=0.22,<1",
         ],
         "dev": [
+            # `make fuzz`; there are wheels for these only
+            "atheris==3.0.0; python_version >= '3.11' and platform_machine == 'x86_64'",
             "hypothesis>=6.100,<7",
+            "mutmut>=3.8,<4",
             "mypy>=1.11,<3",
             "pytest>=8,<10",
             "pytest-rerunfailures>=15,<17",
