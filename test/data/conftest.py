@@ -98,6 +98,10 @@ class Recorder:
     def grip(self, stamp_s: float, grip: float) -> Message:
         return Message("/gripper/command", "std_msgs/msg/Float64", stamp_s, {"data": grip})
 
+    def fingers(self, stamp_s: float, position: float) -> Message:
+        content = {"position": [position]}
+        return Message("/gripper/state", "sensor_msgs/msg/JointState", stamp_s, content)
+
     def everything(
         self, drive: Drive, seconds: float, camera_hz: float = 10.0, pose_hz: float = 40.0
     ) -> list[Message]:

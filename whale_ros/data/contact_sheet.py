@@ -18,33 +18,30 @@ SHOWN = 10  # frames
 
 def draw_episode(path: Path, episode: Episode, title: str, space: ActionSpace) -> None:
     """Frames spread over the episode, above translation, rotation and gripper over time."""
-    steps = len(episode.actions)
-    figure = plt.figure(figsize=(11, 6.5), layout="constrained")
-    grid = figure.add_gridspec(4, SHOWN, height_ratios=(1.2, 1, 1, 0.6))
-    for column, frame in enumerate(np.linspace(0, steps, SHOWN).round().astype(int)):
-        axis = figure.add_subplot(grid[0, column])
-        axis.imshow(episode.frames[frame])
-        axis.set(xticks=[], yticks=[])
-        axis.set_title(f"{frame * space.step_s:.1f} s", fontsize=9)
-    begins_s = np.arange(steps + 1) * space.step_s
-    for row, (part, names, label, limit) in enumerate(
-        (
-            (POSITION, "xyz", f"translation\n[m in {space.step_s:g} s]", space.max_translation_m),
-            (ROTATION, "xyz", f"rotation\n[rad in {space.step_s:g} s]", space.max_rotation_rad),
-            (slice(GRIPPER, None), "g", "gripper\n0 open, 1 closed", None),
-        )
+    steps, step_s = len(episode.actions), space.step_s
+    shown = np.linspace(0, steps, SHOWN).round().astype(int)
+    figure, axes = plt.subplots(4, figsize=(11, 7), height_ratios=(1.3, 1, 1, 0.6))
+    figure.subplots_adjust(left=0.1, right=0.98, top=0.92, bottom=0.08, hspace=0.3)
+    frames, *plots = axes
+    frames.imshow(np.hstack(episode.frames[shown]))
+    width = episode.frames.shape[2]
+    frames.set_xticks(width * (np.arange(SHOWN) + 0.5), [f"{t * step_s:.1f} s" for t in shown])
+    frames.set_yticks([])
+    begins_s = np.arange(steps + 1) * step_s
+    for axis, part, unit, limit in (
+        (plots[0], POSITION, "translation [m]", space.max_translation_m),
+        (plots[1], ROTATION, "rotation [rad]", space.max_rotation_rad),
+        (plots[2], slice(GRIPPER, None), "closed", None),
     ):
-        axis = figure.add_subplot(grid[row + 1, :])
-        for numbers, name in zip(episode.actions[:, part].T, names, strict=True):
+        for numbers, name in zip(episode.actions[:, part].T, "xyz", strict=False):
             axis.stairs(numbers, begins_s, baseline=None, label=name)
-        axis.set_ylabel(label, fontsize=9)
-        axis.set_xlim(0, begins_s[-1])
+        axis.set(ylabel=unit, xlim=(0, begins_s[-1]))
         if limit is None:
             axis.set(xlabel="time [s]", ylim=(-0.1, 1.1))
         else:
             axis.axhspan(-limit, limit, color="0.95", zorder=0)
             axis.legend(loc="upper right", ncols=3, fontsize=8)
-    figure.suptitle(title)
+    figure.suptitle(f"{title}\nactions of {step_s:g} s, grey: the action space", fontsize=10)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=80)
     plt.close(figure)

@@ -47,11 +47,10 @@ def synchronize(tracks: Tracks, conventions: Conventions) -> tuple[list[Stretch]
     pieces, cuts = between_jumps(tracks)
     stretches: list[Stretch] = []
     for number, piece in enumerate(pieces):
-        if not len(piece.camera):
-            continue
-        begin, end = float(piece.camera.stamp_s.min()), float(piece.camera.stamp_s.max())
+        received_s = np.concatenate([track.received_s for track in piece.by_role().values()])
         if why := why_not(piece, conventions):
-            cuts.append(Cut(begin, end, why))
+            if len(received_s):
+                cuts.append(Cut(float(received_s.min()), float(received_s.max()), why))
             continue
         found, left_out = _stretches(piece, conventions, number + 1 == len(pieces))
         stretches += found
