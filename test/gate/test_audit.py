@@ -19,7 +19,7 @@ def wait(condition):
 
 
 def test_one_json_line_a_decision_after_a_line_about_the_run(tmp_path):
-    log = AuditLog(tmp_path / "new" / "audit.jsonl", {"parameters": "abc"})
+    log = AuditLog(tmp_path / "new" / "deep" / "audit.jsonl", {"parameters": "abc"})
     log.write([{"event": "reset", "value": math.nan}, {"event": "stop", "value": math.inf}])
     log.close()
     lines = [json.loads(line) for line in log.path.read_text().splitlines()]
@@ -46,6 +46,27 @@ def test_what_cannot_be_written_is_counted_and_told_once_it_can(tmp_path):
     (line,) = [json.loads(line) for line in log.path.read_text().splitlines()]
     assert line == {"event": "reset", "lost_before": 2}
     assert not log.problem
+
+
+def test_each_loss_is_told_once(tmp_path):
+    folder = tmp_path / "folder"
+    folder.write_text("a file where the folder should be")
+    log = AuditLog(folder / "audit.jsonl", {})
+    wait(lambda: log.lost == 1)
+    folder.unlink()
+    log.write([{"event": "a"}, {"event": "b"}])
+    wait(lambda: log.path.exists() and len(log.path.read_text().splitlines()) == 2)
+    log.path.rename(tmp_path / "before")
+    folder.rmdir()
+    folder.write_text("again")
+    log.write([{"event": "c"}, {"event": "d"}])
+    wait(lambda: log.lost == 3)
+    folder.unlink()
+    log.write([{"event": "e"}])
+    log.close()
+    first, second = (tmp_path / "before").read_text(), log.path.read_text()
+    assert first == '{"event": "a", "lost_before": 1}\n{"event": "b"}\n'
+    assert second == '{"event": "e", "lost_before": 2}\n'
 
 
 def test_a_full_disk_does_not_stop_it():
@@ -95,7 +116,7 @@ def stuck(tmp_path):
 
 def test_so_many_decisions_wait_for_a_slow_disk_and_others_are_counted(stuck):
     stuck.write({"event": "x"} for _ in range(QUEUE))
-    assert stuck.lost == 0 and QUEUE == 1000
+    assert stuck.lost == 0 and QUEUE == 1000 and stuck.problem == ""
     stuck.write([{"event": "x"}] * 3)
     assert stuck.lost == 3
     started = time.monotonic()

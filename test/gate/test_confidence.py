@@ -212,6 +212,16 @@ def test_what_is_forgotten_leaves_nothing_sure_and_counts_anew(beat):
     assert "no image was retraced" in checks(confidence, 0.7)["uncertainty"].message
 
 
+def test_after_what_was_forgotten_five_images_are_counted_in_full(beat):
+    confidence = Confidence(CONFIG)
+    confidence.forget("ROS time jumped")
+    confidence.feed(at(0), beat(uncertainty=0.25, retraced=False), HERE)
+    for i in range(1, 6):
+        assert i == 1 or checks(confidence, i / 10)["uncertainty"].ok
+        confidence.feed(at(i / 10), beat(i / 10, uncertainty=0.25), HERE + i)
+    assert not checks(confidence, 0.5)["uncertainty"].ok
+
+
 @given(st.floats())
 def test_positive_is_a_finite_number_above_zero(value):
     assert positive(value) == (0 < value < math.inf)
