@@ -34,7 +34,7 @@ ALONE = "alone"
 METHODS = (ALONE, "policy", "value", "cem", "mppi")
 BY_VALUE = Weights(image=0.0, value=0.03)
 FIRST_SEED = 950_000  # of scenes that no dataset has
-CANDIDATES, SETTLED, CHUNK_STEPS, POLICY_WEIGHT = 8, 4, 4, 0.3  # as in config/planner.yaml
+CANDIDATES, SETTLED, CHUNK_STEPS, POLICY_WEIGHT = 8, 4, 4, 3.0  # as in config/planner.yaml
 STEPS = 60  # of an episode
 WARM_UP = HISTORY  # images before anything is planned
 CONFIDENCE = 0.95

@@ -65,7 +65,7 @@ PARAMETERS = (
     ),
     Parameter(
         "policy_weight",
-        0.3,
+        3.0,
         "Of deviating from the policy by the limits, beside the distance to the goal.",
         range=(0.0, 100.0),
     ),
