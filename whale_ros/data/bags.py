@@ -2,41 +2,29 @@
 
 An MCAP is read from its beginning, never by its index, and every chunk is checked against its
 checksum: so what comes before a cut or another damage is what was recorded, and all of it counts.
-A SQLite bag has no checksums and its pages are in no order: a cut one often gives nothing.
+A SQLite bag has no checksums and its pages are in no order: of a cut one nothing can be believed.
 """
 
 from __future__ import annotations
 
 import re
-import zlib
 from collections.abc import Collection, Iterator, Mapping
-from io import BytesIO
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
-import lz4.frame
 import yaml
-import zstandard
 from mcap.exceptions import EndOfFile, McapError
-from mcap.records import Channel, Chunk, DataEnd, McapRecord, Schema, Statistics
-from mcap.records import Message as McapMessage
-from mcap.stream_reader import StreamReader
-from rosbags.rosbag2 import Reader
 from rosbags.typesys import Stores, get_typestore
 
+from whale_ros.data.bag_files import MAX_BYTES, BadBag, of_mcap, of_sqlite
 from whale_ros.data.recording import PARTIAL
 
-MAX_BYTES = 256 << 20  # of a message or a chunk; a picture of MAX_PIXELS has fewer
 MAX_MESSAGES = 5_000_000  # of the topics that are asked for: an hour at more than 1 kHz
-DATA_END_BYTES = 13  # of the record that ends the data of an MCAP
+MAX_METADATA_BYTES = 1 << 20
 SUFFIXES = (".mcap", ".db3")
 PLAIN_CDR = (b"\x00\x00", b"\x00\x01")  # how a message begins that is not compressed
 
 _TYPES = get_typestore(Stores.ROS2_JAZZY)  # what is read here is the same in all of ROS 2
-
-
-class BadBag(ValueError):
-    """A file that is no bag, or not of the kind that is needed; says what to do."""
 
 
 class Message(NamedTuple):
@@ -67,7 +55,8 @@ class Bag:
         count = 0
         for file in self.files:
             try:
-                for topic, type, received_ns, data in _raw(file):
+                read = of_mcap if file.suffix == ".mcap" else of_sqlite
+                for topic, type, received_ns, data in read(file, wanted):
                     self.topics[topic] = type
                     if topic not in wanted or data is None:
                         continue
@@ -121,10 +110,13 @@ def _zipped(path: Path) -> str:
 
 def _missing(path: Path) -> list[str]:
     """Files that the bag's metadata.yaml lists and that are not there."""
+    file = path / "metadata.yaml"
     try:
-        content = yaml.safe_load((path / "metadata.yaml").read_text())
+        if file.stat().st_size > MAX_METADATA_BYTES:
+            raise ValueError("nobody's metadata is so long")
+        content = yaml.safe_load(file.read_text())
         listed = content["rosbag2_bagfile_information"]["relative_file_paths"]
-        return [name for name in (Path(file).name for file in listed) if not (path / name).exists()]
+        return [name for name in (Path(one).name for one in listed) if not (path / name).exists()]
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
         return []  # a single file, or after a crash: the files themselves tell
 
@@ -140,98 +132,6 @@ def _decode(data: bytes, type: str, count: int) -> Any:
             f"messages of {type} are compressed or not CDR; uncompress them with `ros2 bag convert`"
         )
     return _TYPES.deserialize_cdr(data, type)
-
-
-Raw = Iterator[tuple[str, str, int, bytes | None]]  # topic, type, received [ns], None: no message
-
-
-def _raw(file: Path) -> Raw:
-    return _of_mcap(file) if file.suffix == ".mcap" else _of_sqlite(file)
-
-
-def _of_mcap(file: Path) -> Raw:
-    schemas: dict[int, str] = {}
-    channels: dict[int, tuple[str, str]] = {}
-    with file.open("rb") as stream:
-        for record in _records(stream):
-            if isinstance(record, Schema):
-                schemas[record.id] = record.name
-            elif isinstance(record, Channel):
-                type = schemas.get(record.schema_id, "unknown")
-                channels[record.id] = (record.topic, type)
-                yield record.topic, type, 0, None
-            elif isinstance(record, McapMessage):
-                yield *channels[record.channel_id], record.log_time, record.data
-
-
-def _records(stream: IO[bytes]) -> Iterator[McapRecord]:
-    """Of the data section, those of chunks too. Raises where it is cut, damaged or has a hole."""
-    records = StreamReader(stream, emit_chunks=True, record_size_limit=MAX_BYTES).records
-    count = end = 0
-    for record in records:
-        if isinstance(record, DataEnd):
-            break
-        for part in _of_chunk(record) if isinstance(record, Chunk) else (record,):
-            count += isinstance(part, McapMessage)
-            yield part
-        end = stream.tell()
-    if stream.tell() - end != DATA_END_BYTES:
-        raise ValueError("a record has a wrong length")
-    try:  # what comes now is written last, and may well be missing
-        total = next(r.message_count for r in records if isinstance(r, Statistics))
-    except Exception:
-        return
-    if count < total:
-        raise ValueError(f"{total - count} of {total} messages are missing")
-
-
-def _of_chunk(chunk: Chunk) -> Iterator[McapRecord]:
-    content = _uncompressed(chunk)
-    if chunk.uncompressed_crc and zlib.crc32(content) != chunk.uncompressed_crc:
-        raise ValueError("a chunk does not have its checksum")
-    stream, end = BytesIO(content), 0
-    try:
-        reader = StreamReader(stream, True, emit_chunks=True, record_size_limit=MAX_BYTES)
-        for record in reader.records:
-            end = stream.tell()
-            yield record
-    except EndOfFile:
-        if end != len(content):
-            raise
-
-
-def _uncompressed(chunk: Chunk) -> bytes:
-    """No more than it claims to be, whatever is inside."""
-    size = chunk.uncompressed_size
-    if size > MAX_BYTES:
-        raise ValueError(f"a chunk claims to have {size} bytes, allowed are {MAX_BYTES}")
-    if chunk.compression == "lz4":
-        content = lz4.frame.LZ4FrameDecompressor().decompress(chunk.data, max_length=size + 1)
-    elif chunk.compression == "zstd":
-        with zstandard.ZstdDecompressor().stream_reader(chunk.data) as reader:
-            content = reader.read(size + 1)
-    elif chunk.compression == "":
-        content = chunk.data
-    else:
-        raise ValueError(f"a chunk is compressed as {chunk.compression!r}, not as lz4 or zstd")
-    if len(content) != size:
-        raise ValueError(f"a chunk does not have the {size} bytes that it claims")
-    return content
-
-
-def _of_sqlite(file: Path) -> Raw:
-    for ending in ("-wal", "-journal"):
-        log = file.with_name(file.name + ending)
-        if log.exists() and log.stat().st_size:
-            raise BadBag(
-                f"{file} was not closed: part of it is in {log.name}; `sqlite3 {file} "
-                "'PRAGMA wal_checkpoint(TRUNCATE)'` puts it back"
-            )
-    with Reader(file) as reader:
-        for connection in reader.connections:
-            yield connection.topic, connection.msgtype, 0, None
-        for connection, received_ns, data in reader.messages():
-            yield connection.topic, connection.msgtype, received_ns, data
 
 
 def _in_words(error: Exception) -> str:
