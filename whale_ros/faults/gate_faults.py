@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from whale_ros.faults.camera_faults import drop
 from whale_ros.faults.case import Case
 from whale_ros.faults.fault import Steps, fault
-from whale_ros.faults.input_faults import STREAMS, drop
+from whale_ros.faults.input_faults import STREAMS
 
 
 @fault(29, "the network is cut", "H, L", "network")
