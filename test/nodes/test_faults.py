@@ -10,7 +10,9 @@ from whale_ros.cli import main
 from whale_ros.faults.report import missed
 from whale_ros.faults.trial import Trial
 from whale_ros.nodes import fault_run, processes
+from whale_ros.nodes.fault_processes import NotRunning, Processes
 from whale_ros.nodes.fault_run import PHASES, TOGETHER, available, try_round, try_together
+from whale_ros.nodes.fault_system import System
 
 pytestmark = pytest.mark.ros
 
@@ -68,6 +70,32 @@ def test_what_cannot_be_tried_here_is_left_out_with_the_reason():
     no_root = dataclasses.replace(PHASES[0], name="disk", why_not=lambda: "only root may")
     phases, skipped = available([PHASES[0], no_root])
     assert phases == [PHASES[0]] and skipped == {"disk": "only root may"}
+
+
+class Silent(System):
+    """Nothing of it can be started."""
+
+    started = 0
+
+    def start(self):
+        type(self).started += 1
+        raise NotRunning("nothing moves")
+
+
+def test_a_system_that_does_not_start_is_tried_three_times_and_then_named(tmp_path):
+    phase = dataclasses.replace(PHASES[0], make=Silent)
+    with pytest.raises(NotRunning, match="nothing moves"):
+        list(try_round(phase, tmp_path, 1, lambda _name: None))
+    assert Silent.started == 3
+
+
+def test_an_order_to_a_player_that_has_died_is_no_accident_of_the_run(tmp_path):
+    processes = Processes(tmp_path)
+    processes.start_player("no such role")
+    processes["no such role"].wait(60)
+    with pytest.raises(NotRunning, match="no such role has died"):
+        processes.tell("no such role", kind="none")
+    processes.close()
 
 
 def test_no_fault_has_two_names_and_all_that_come_together_are_tried_alone_too():

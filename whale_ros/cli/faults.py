@@ -146,8 +146,8 @@ def _try_system(report: _Report) -> None:
 
     from whale_ros.faults.report import part
     from whale_ros.faults.trial import read_trial
+    from whale_ros.nodes.fault_processes import NotRunning
     from whale_ros.nodes.fault_run import PHASES, available, try_round
-    from whale_ros.nodes.fault_system import NotRunning
     from whale_ros.nodes.processes import isolate
 
     isolate()
@@ -197,8 +197,8 @@ def _try_system_combined(report: _Report) -> None:
     from tqdm import tqdm
 
     from whale_ros.faults.report import combined_part
+    from whale_ros.nodes.fault_processes import NotRunning
     from whale_ros.nodes.fault_run import try_together
-    from whale_ros.nodes.fault_system import NotRunning
     from whale_ros.nodes.processes import isolate
 
     isolate()

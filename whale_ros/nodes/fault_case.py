@@ -8,7 +8,8 @@ from random import Random
 from typing import Any
 
 from whale_ros.faults.fault import Fault, Steps, run_together, union
-from whale_ros.nodes.fault_system import NotRunning, System
+from whale_ros.nodes.fault_processes import NotRunning
+from whale_ros.nodes.fault_system import System
 
 LATCHED_S = 1.8  # longer than what clears by itself would take
 WITHIN_S = 0.8  # several faults at once begin so soon after one another

@@ -48,7 +48,8 @@ class SmallDisk(System):
 
     def close(self) -> None:
         super().close()
-        self.audit_log = Path(shutil.copy(self.audit_log, self.output))
+        if self.audit_log.exists():
+            self.audit_log = Path(shutil.copy(self.audit_log, self.output))
         subprocess.run(["umount", str(self.disk)], check=True)
 
 
@@ -57,7 +58,8 @@ def why_no_disk() -> str:
 
 
 def why_no_priority() -> str:
-    return "" if os.geteuid() == 0 else "only root may run before the gate"
+    may = os.geteuid() == 0 and shutil.which("taskset")
+    return "" if may else "only root may run before the gate, with taskset of util-linux"
 
 
 def full_disk(case: Case) -> Steps:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -14,6 +15,10 @@ from typing import Any
 from whale_ros.nodes.processes import installed_or_source
 
 MODULES = {"relay": "fault_relay", "real_world_model": "fault_torch"}
+
+
+class NotRunning(Exception):
+    """The system does not do what it should; the message says what."""
 
 
 class Processes:
@@ -68,11 +73,14 @@ class Processes:
         self._running[name].wait()
 
     def tell(self, name: str, **order: Any) -> None:
-        """An order on the standard input of a player."""
+        """An order on the standard input of a player. Raises NotRunning."""
         pipe = self._running[name].stdin
         assert pipe is not None
-        pipe.write(json.dumps(order) + "\n")
-        pipe.flush()
+        try:
+            pipe.write(json.dumps(order) + "\n")
+            pipe.flush()
+        except BrokenPipeError:
+            raise NotRunning(f"{name} has died; see {self.output}") from None
 
     def close(self) -> None:
         """Whatever state they are in, none is left."""
@@ -87,4 +95,5 @@ class Processes:
                 process.kill()
                 process.wait()
             if process.stdin is not None:
-                process.stdin.close()
+                with contextlib.suppress(BrokenPipeError):  # of what was told to a dead one
+                    process.stdin.close()

@@ -14,7 +14,8 @@ from whale_ros.faults.judge import SYSTEM_LIMITS, audited, judge, read_events
 from whale_ros.faults.trial import Trial
 from whale_ros.nodes import fault_catalogue, fault_gate, fault_machine, fault_model, fault_network
 from whale_ros.nodes.fault_case import try_at_once
-from whale_ros.nodes.fault_system import NotRunning, System
+from whale_ros.nodes.fault_processes import NotRunning
+from whale_ros.nodes.fault_system import System
 
 STARTS = 3  # tries in a row
 

@@ -20,7 +20,7 @@ from std_srvs.srv import Trigger
 from whale_ros.faults.judge import EventLog
 from whale_ros.msg import GateStatus
 from whale_ros.nodes import fault_players as players
-from whale_ros.nodes.fault_processes import Processes
+from whale_ros.nodes.fault_processes import NotRunning, Processes
 from whale_ros.nodes.lean_node import LeanNode
 from whale_ros.nodes.operator import LATCHED
 from whale_ros.srv import SetGateMode
@@ -33,10 +33,6 @@ RELAYED_TOPICS = {
     "uncertainty_topic": "world_model/uncertainty",
     "chunk_topic": "approved_chunk",
 }
-
-
-class NotRunning(Exception):
-    """The system does not do what it should; the message says what."""
 
 
 class System:
