@@ -126,11 +126,11 @@ def _add(path: Path, dataset: Path, wish: Wish, log: ConversionLog) -> str:
 
 
 def _episode(stretch: Stretch, success: bool | None, damage: str) -> Episode:
-    """The operator judged the end, so that only the last frame of all can be a success."""
+    """The operator judged the end: of a part without it nobody knows the outcome."""
     done = None
-    if success is not None:
+    if success is not None and stretch.is_last and not damage:
         done = np.zeros(len(stretch.frames), bool)
-        done[-1] = success and stretch.is_last and not damage
+        done[-1] = success
     return Episode(
         frames=stretch.frames,
         actions=stretch.actions.astype(np.float32),
