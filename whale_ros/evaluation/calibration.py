@@ -33,7 +33,7 @@ from whale_ros.world_model.checkpoint import Scales
 from whale_ros.world_model.frames import to_float
 from whale_ros.world_model.whale_st import WhaleST
 
-SETTLED, POLICY_WEIGHT = 4, 0.3  # actions while the planner thinks, as in config/planner.yaml
+SETTLED, POLICY_WEIGHT = 4, 3.0  # actions while the planner thinks, as in config/planner.yaml
 # A planner decides every 4 actions and an image comes with every half; neighbours are much alike.
 DECISION_EVERY, IMAGE_EVERY = 6, 3
 BAD_FEATURE_DISTANCE = 0.5  # as in `whale evaluate uncertainty`
