@@ -103,12 +103,13 @@ class Recorder:
         return Message("/gripper/state", "sensor_msgs/msg/JointState", stamp_s, content)
 
     def everything(
-        self, drive: Drive, seconds: float, camera_hz: float = 10.0, pose_hz: float = 40.0
+        self, drive: Drive, seconds: float, camera_hz=10.0, pose_hz=40.0, twist_hz=50.0
     ) -> list[Message]:
-        """Without jitter or loss; twists as the drive's, repeated at 50 Hz in between."""
+        """Without jitter or loss; twists as the drive's, and repeated in between."""
         messages = [self.picture(i, i / camera_hz) for i in range(round(seconds * camera_hz) + 1)]
         messages += [self.pose(drive, i / pose_hz) for i in range(round(seconds * pose_hz) + 1)]
-        times = {i / 50 for i in range(round(seconds * 50) + 1)} | {c[0] for c in drive.commands}
+        times = {i / twist_hz for i in range(round(seconds * twist_hz) + 1)}
+        times |= {time for time, *_ in drive.commands}
         messages += [self.twist(time, drive.twist(time)) for time in times]
         messages += [self.grip(time, grip) for time, _, grip in drive.commands]
         return messages

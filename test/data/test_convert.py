@@ -236,9 +236,11 @@ def long_bag(tmp_path_factory, recorder, make_arm):
     from mcap.writer import CompressionType, Writer
 
     path = tmp_path_factory.mktemp("long") / "bag.mcap"
-    messages = recorder.everything(make_arm(motion(3)), 10.0, camera_hz=5.0, pose_hz=20.0)
+    messages = recorder.everything(
+        make_arm(motion(3)), 7.0, camera_hz=5.0, pose_hz=10.0, twist_hz=20.0
+    )
     with path.open("wb") as file:
-        writer = Writer(file, chunk_size=4000, compression=CompressionType.LZ4)
+        writer = Writer(file, chunk_size=2000, compression=CompressionType.LZ4)
         writer.start("ros2", "test")
         channels = {}
         for message in sorted(messages, key=lambda m: m.received_ns):
@@ -270,7 +272,7 @@ def test_a_bag_cut_anywhere_gives_the_beginning_of_its_episode_or_none(tmp_path,
         np.testing.assert_array_equal(stretch.frames, whole.frames[:count])
         np.testing.assert_array_equal(stretch.actions, whole.actions[: count - 1])
         np.testing.assert_array_equal(stretch.pose, whole.pose[:count])
-    if place > 0.7:
+    if place > 0.85:
         assert stretches
 
 
