@@ -2,6 +2,7 @@
 
 import array
 import json
+import os
 import signal
 import subprocess
 import time
@@ -245,4 +246,4 @@ def test_a_killed_recorder_loses_less_than_a_second(ros, start, folder):
 def test_what_contradicts_itself_is_refused_at_the_start(start):
     process = start("demo_recorder", *FILES, "-p", "command_type:=pose", stderr=subprocess.PIPE)
     assert "set action_source to pose_differences" in process.communicate(timeout=20)[1]
-    assert process.returncode == 1
+    assert process.returncode == os.EX_CONFIG

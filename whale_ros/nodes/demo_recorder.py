@@ -42,6 +42,7 @@ from whale_ros.nodes.serialized_image import (
 )
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+TAKE_S = 0.05
 LOOK_S = 0.5
 STORED = (
     "robot", "task", "action_source", "base_frame", "command_type", "command_timeout_s",
@@ -80,6 +81,7 @@ class DemoRecorder(LeanNode):
         self.create_service(Trigger, "~/stop", self._answer(lambda _: self._stop()))
         self.create_service(SetBool, "~/keep", self._answer(lambda asked: self._keep(asked.data)))
         self.create_service(Trigger, "~/discard", self._answer(lambda _: self._discard()))
+        self.create_timer(TAKE_S, self._topics.take, clock=steady)
         self.create_timer(LOOK_S, self._look, clock=steady)
         left = unfinished(folder)
         earlier = f"; not finished, of an earlier run: {', '.join(left)}" if left else ""
@@ -88,10 +90,11 @@ class DemoRecorder(LeanNode):
 
     # What comes
 
-    def _on_message(self, key: str, topic: Topic, message: bytes, sent: int) -> None:
-        now_s = time.monotonic()
-        self._checks.feed(key, topic, now_s, self._watch(key, topic, message), len(message))
-        self._session.write(topic, self.get_clock().now().nanoseconds, sent, message)
+    def _on_message(self, key: str, topic: Topic, message: bytes, sent: int, age_s: float) -> None:
+        stamp_s = self._watch(key, topic, message)
+        self._checks.feed(key, topic, time.monotonic() - age_s, stamp_s, len(message))
+        received = self.get_clock().now().nanoseconds - int(age_s * 1e9)
+        self._session.write(topic, received, sent, message)
 
     def _watch(self, key: str, topic: Topic, message: bytes) -> float | None:
         """The stamp of the header [s], if there is one."""
@@ -162,6 +165,7 @@ class DemoRecorder(LeanNode):
 
     def _answer(self, act: Callable[[Any], str]) -> Callable:
         def answer(request: Any, response: Any) -> Any:
+            self._topics.take()  # what came before is not after
             try:
                 response.message, response.success = act(request), True
             except (Refused, OSError) as error:

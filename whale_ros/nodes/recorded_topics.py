@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import functools
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 import yaml
+from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.subscription import Subscription
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 from whale_ros.data.bag_writer import Topic
@@ -19,7 +21,25 @@ from whale_ros.nodes.topics import type_name, why_silent, wrong_type
 
 LATCHED = 20  # messages of a topic that are there before an episode begins, as of /tf_static
 
-OnMessage = Callable[[str, Topic, bytes, int], None]  # key, topic, message, when sent [ns]
+# key, topic, message, when it was sent [ns], how long ago it was received [s]
+OnMessage = Callable[[str, Topic, bytes, int, float], None]
+
+
+class _Polled(CallbackGroup):
+    """Of subscriptions that the executor does not wait for.
+
+    It would wake up for every message, which costs more than to take and to write it
+    (`benchmarks/recording.py`).
+    """
+
+    def can_execute(self, entity: Any) -> bool:
+        return False
+
+    def beginning_execution(self, entity: Any) -> bool:
+        return False
+
+    def ending_execution(self, entity: Any) -> None:
+        pass
 
 
 class RecordedTopics:
@@ -37,6 +57,8 @@ class RecordedTopics:
         if command_type == "pose":
             self._types["command"] = TYPES["pose"]
         self.topics: dict[str, Topic] = {}  # by key, of those that are subscribed
+        self._subscriptions: dict[str, Subscription] = {}
+        self._polled = _Polled()
         self._last: dict[str, deque[tuple[bytes, int]]] = {}
         self.refused: dict[str, str] = {}  # by key, in words, of those that cannot be
 
@@ -50,6 +72,19 @@ class RecordedTopics:
                     self.refused.pop(key, None)
                 except UnknownType as error:
                     self.refused[key] = f"{name}: {error}"
+
+    def take(self) -> None:
+        """Hand over what has come since the last time."""
+        for key, subscription in self._subscriptions.items():
+            with subscription.handle:
+                while taken := subscription.handle.take_message(subscription.msg_type, True):
+                    message, info = taken
+                    sent, received = info["source_timestamp"], info["received_timestamp"]
+                    # Not every middleware tells when a message was received.
+                    age_s = max(0.0, (time.time_ns() - received) * 1e-9) if received > 0 else 0.0
+                    if key in self._last:
+                        self._last[key].append((message, sent))
+                    self._on_message(key, self.topics[key], message, sent, age_s)
 
     def why_missing(self, key: str) -> str:
         """Why a topic cannot be recorded; empty if it has a publisher of the right type."""
@@ -98,15 +133,10 @@ class RecordedTopics:
             reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
             durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
         )
-        receive = functools.partial(self._receive, key, topic)
-        self._node.create_subscription(kind, name, receive, qos, raw=True)
+        self._subscriptions[key] = self._node.create_subscription(
+            kind, name, lambda _: None, qos, raw=True, callback_group=self._polled
+        )
         self.topics[key] = topic
-
-    def _receive(self, key: str, topic: Topic, message: bytes, info: dict[str, Any]) -> None:
-        sent = info["source_timestamp"]
-        if key in self._last:
-            self._last[key].append((message, sent))
-        self._on_message(key, topic, message, sent)
 
 
 def _in_yaml(offered: list[QoSProfile]) -> str:
