@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import pickle
 import shutil
 import signal
@@ -11,13 +13,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from whale_ros.faults.fault import Fault, Steps
+from whale_ros.imagination.calibration import CALIBRATION
 from whale_ros.nodes.fault_case import Case
 from whale_ros.nodes.fault_catalogue import h
 from whale_ros.nodes.fault_gate import stalls
 from whale_ros.nodes.fault_system import System
 from whale_ros.nodes.processes import installed_or_source
 from whale_ros.srv import LoadCheckpoint
-from whale_ros.world_model.checkpoint import SHIPPED
+from whale_ros.world_model.checkpoint import CARD, SHIPPED, WEIGHTS
 
 MODEL = "real_world_model"
 LOADS_S = 60.0
@@ -95,7 +98,7 @@ def answers_late(case: Case) -> Steps:
 
 def corrupt(folder: Path) -> Callable[[], str]:
     """A byte of the weights is another one."""
-    weights = folder / "model.safetensors"
+    weights = folder / WEIGHTS
     content = bytearray(weights.read_bytes())
     content[-1000] ^= 0xFF
     weights.write_bytes(content)
@@ -103,9 +106,13 @@ def corrupt(folder: Path) -> Callable[[], str]:
 
 
 def malicious(folder: Path) -> Callable[[], str]:
-    """Who unpickles the weights makes a file."""
+    """Who unpickles the weights makes a file; the card vouches for them."""
     made = folder / "unpickled"
-    (folder / "model.safetensors").write_bytes(pickle.dumps(_Malice(str(made))))
+    weights = pickle.dumps(_Malice(str(made)))
+    (folder / WEIGHTS).write_bytes(weights)
+    card = json.loads((folder / CARD).read_text())
+    card["sha256"] = hashlib.sha256(weights).hexdigest()
+    (folder / CARD).write_text(json.dumps(card))
     return lambda: "it was unpickled" if made.exists() else ""
 
 
@@ -142,7 +149,7 @@ def refused(spoil: Callable[[Path], Callable[[], str]]) -> Callable[[Case], Step
 def not_calibrated(case: Case) -> Steps:
     """Other weights are not trusted before they are calibrated."""
     folder = _of(case).spoiled_checkpoint("not_calibrated")
-    (folder / "calibration.json").unlink()
+    (folder / CALIBRATION).unlink()
     case.expect(_of(case).load(folder).success, "it cannot be loaded")
     yield 4.0
     case.expect(not case.system.moves(), "it moves without a calibration")
