@@ -347,11 +347,14 @@ def test_a_patient_request_lets_others_pass_and_is_answered_in_the_end(ros, hear
     patient = client.call_async(long)
     second = client.call_async(long)
     ros.wait(second.done, "the refusal of a second one")
-    assert not second.result().success and "another patient request" in second.result().message
+    refusal = second.result()
+    assert not refusal.success and "another patient request" in refusal.message
+    assert math.isnan(refusal.threshold)
     plans = [client.call_async(request_for(ros, moving(3))) for _ in range(3)]
     ros.wait(lambda: all(plan.done() for plan in plans), "the plans")
-    assert all(plan.result().success for plan in plans)
     assert not patient.done()
+    for plan in plans:  # on a busy machine images come late
+        assert plan.result().success or "image" in plan.result().message, plan.result().message
     ros.wait(patient.done, "the patient one", 60)
     assert patient.result().success and len(patient.result().predictions) == 64
 

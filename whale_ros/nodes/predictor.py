@@ -94,6 +94,7 @@ class Predictor:
     async def _predict(
         self, request: Predict.Request, response: Predict.Response
     ) -> Predict.Response:
+        response.threshold = float("nan")
         if not request.patient:
             return self._answer(request, response)
         if self._patient.is_alive():
@@ -111,7 +112,6 @@ class Predictor:
 
     def _answer(self, request: Predict.Request, response: Predict.Response) -> Predict.Response:
         """Answer a request, whatever happens."""
-        response.threshold = float("nan")
         loaded = self._main.active()
         if loaded is None:
             response.message = "the world model is not active"
