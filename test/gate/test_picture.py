@@ -208,3 +208,9 @@ def test_of_another_picture_the_counting_begins_anew():
     assert watch.check(HERE * 0 + [0.01, 0, 0]).value == 1
     watch.feed(42, HERE * 0)
     assert watch.check(HERE * 0).value == 0
+
+
+def test_a_camera_that_is_frozen_since_before_the_first_pose_is_noticed_too():
+    watch = PictureWatch()
+    watch.feed(42, None)
+    assert not watch.check(repeat(watch, REPEATS, 0.01)).ok

@@ -81,6 +81,8 @@ class PictureWatch:
         moved = _distance(position, self._last)
         if picture != self._picture:
             self._picture, self._repeats, self._way, self._last = picture, 0, 0.0, position
+        elif self._last is None:  # it came before the first pose
+            self._last = position
         elif moved > MOVING_M:
             self._repeats, self._way, self._last = self._repeats + 1, self._way + moved, position
 
