@@ -256,8 +256,7 @@ def test_a_clock_that_jumps_is_reported_and_no_episode_spans_the_jump(
     )
     stretches, cuts = synchronize(jumping, conventions)
     assert any(
-        "clock" in cut.reason and f"{by_s:+.2f} s" in cut.reason and cut.begin_s < when_s + 0.2
-        for cut in cuts
+        f"jumped by {by_s:+.2f} s" in cut.reason and cut.begin_s < when_s + 0.2 for cut in cuts
     )
     assert stretches
     for stretch in stretches:

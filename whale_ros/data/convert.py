@@ -12,6 +12,7 @@ A bag is known by the hash of its files: once converted, it is kept as it is.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,7 +32,7 @@ from whale_ros.data.recording import PARTIAL, RECORDING, Recording, read_recordi
 from whale_ros.data.synchronize import Stretch, synchronize
 from whale_ros.data.tracks import Cut, Track, Tracks
 
-SHOWN = 4  # of the reasons of cuts
+SHOWN = 5  # kinds of reasons
 
 
 @dataclass(frozen=True)
@@ -195,9 +196,15 @@ def _rates(track: Track) -> dict[str, Any]:
 
 
 def _notes(bag: Bag, tracks: Tracks, cuts: list[Cut]) -> str:
-    """What was cut or left out and why, shortened: a line must do."""
+    """What was cut or left out and why, in short: of reasons of one kind an example."""
+    kinds: dict[str, list[Cut]] = {}
+    for cut in cuts:
+        kinds.setdefault(re.sub(r"[-+.\d]+", "#", cut.reason), []).append(cut)
     notes = [f"{bag.damage}; what came before counts"] if bag.damage else []
-    notes += [f"{c.reason} ({c.begin_s:.1f} .. {c.end_s:.1f} s)" for c in cuts]
+    for alike in kinds.values():
+        longest = max(alike, key=lambda cut: cut.end_s - cut.begin_s)
+        often = f"{len(alike)} times, such as: " if len(alike) > 1 else ""
+        notes.append(f"{often}{longest.reason} ({longest.begin_s:.1f} .. {longest.end_s:.1f} s)")
     notes += [f"{count} messages left out of {why}" for why, count in tracks.dropped.items()]
     if len(notes) > SHOWN:
         notes[SHOWN:] = [f"and {len(notes) - SHOWN} more"]

@@ -47,10 +47,10 @@ def synchronize(tracks: Tracks, conventions: Conventions) -> tuple[list[Stretch]
     pieces, cuts = between_jumps(tracks)
     stretches: list[Stretch] = []
     for number, piece in enumerate(pieces):
-        received_s = np.concatenate([track.received_s for track in piece.by_role().values()])
         if why := why_not(piece, conventions):
-            if len(received_s):
-                cuts.append(Cut(float(received_s.min()), float(received_s.max()), why))
+            begin, end = piece.span()
+            if len(pieces) == 1 or end - begin > END_S:
+                cuts.append(Cut(begin, end, why))
             continue
         found, left_out = _stretches(piece, conventions, number + 1 == len(pieces))
         stretches += found

@@ -69,6 +69,11 @@ class Tracks:
     def by_role(self) -> dict[str, Track]:
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "dropped"}
 
+    def span(self) -> tuple[float, float]:
+        """When the first and the last message arrived; zeros without any."""
+        received_s = np.concatenate([track.received_s for track in self.by_role().values()])
+        return (float(received_s.min()), float(received_s.max())) if len(received_s) else (0.0, 0.0)
+
 
 @dataclass(frozen=True)
 class Cut:
@@ -89,7 +94,13 @@ def between_jumps(tracks: Tracks) -> tuple[list[Tracks], list[Cut]]:
         track = getattr(tracks, role)
         for i, by_s in track.jumps():
             begin, end = float(track.received_s[i - 1]), float(track.received_s[i])
-            jumps.append(Cut(begin, end, f"the clock of the {role} jumped by {by_s:+.2f} s"))
+            jumps.append(
+                Cut(
+                    begin,
+                    end,
+                    f"stamps of the {role} jumped by {by_s:+.2f} s against their arrival",
+                )
+            )
     pieces, since = [], -math.inf
     for cut in sorted(jumps, key=lambda cut: cut.begin_s):
         pieces.append(_received_between(tracks, since, cut.begin_s))
