@@ -52,7 +52,6 @@ def why_unusable(camera: Track, pose: Track) -> dict[int, str]:
     after = np.searchsorted(pose.stamp_s, camera.stamp_s)
     before = np.maximum(after - 1, 0)
     gap_s = pose.stamp_s[after] - pose.stamp_s[before]
-    gap_s[camera.stamp_s == pose.stamp_s[after]] = 0
     holes = (gap_s > MAX_POSE_GAP_S).nonzero()[0]
     why_not = {int(i): f"no pose for {gap_s[i]:.2f} s" for i in holes}
     way = np.zeros(len(camera))
