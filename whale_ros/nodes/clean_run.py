@@ -51,8 +51,9 @@ def main() -> None:
         failure = f"{error}; what the nodes printed is in {logs}"
     except (KeyboardInterrupt, ExternalShutdownException):
         failure = "interrupted"
-    if run.episodes:  # also those before a failure took minutes of real time
-        _write(run, options.output)
+    finally:
+        if run.episodes:  # also those before a failure took minutes of real time
+            _write(run, options.output)
     if failure:
         sys.exit(f"clean_run: {failure}")
 
@@ -156,7 +157,7 @@ def _play_one(
         if observer.success and succeeded_at is None:
             succeeded_at, end = now, min(end, now + AFTER_SUCCESS_S)
         progress.set_postfix_str(f"{task}: {observer.describe()}", refresh=False)
-        progress.update(now - observer.began - progress.n)
+        progress.update(min(now - observer.began, progress.total) - progress.n)
         _sample(observer, processes, now)
     observer.count(False)
     return succeeded_at is not None
