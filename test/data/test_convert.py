@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from whale_ros.actions.composition import compose
 from whale_ros.actions.space import ActionSpace
 from whale_ros.cli import main
+from whale_ros.data import bag_writer
 from whale_ros.data.bags import Bag
 from whale_ros.data.conventions import of_robot
 from whale_ros.data.convert import Wish, convert
@@ -276,7 +278,9 @@ def test_a_bag_cut_anywhere_gives_the_beginning_of_its_episode_or_none(tmp_path,
         assert stretches
 
 
-def test_a_cut_bag_is_used_up_to_there_and_a_hopeless_one_is_told_of(bag, tmp_path):
+def test_a_cut_bag_is_used_up_to_there_and_a_hopeless_one_is_told_of(bag, tmp_path, monkeypatch):
+    # As a recording that takes its time: written at once, all would be in one chunk.
+    monkeypatch.setattr(bag_writer, "Writer", partial(bag_writer.Writer, chunk_size=4096))
     whole = bag(seconds=9.0, success=True)
     file = whole / "bag_0.mcap"
     content = file.read_bytes()
