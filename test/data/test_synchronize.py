@@ -217,6 +217,18 @@ def test_a_gap_in_the_middle_makes_two_episodes_of_one(make_arm, role, conventio
 
 
 @pytest.mark.parametrize("conventions", SOURCES)
+@pytest.mark.parametrize("role", ["camera", "pose"])
+def test_who_falls_silent_before_the_end_takes_the_end_away(make_arm, role, conventions):
+    tracks = recorded(1, make_arm)
+    whole = getattr(tracks, role)
+    silent = changed(tracks, **{role: whole[whole.stamp_s < 9.0]})
+    (stretch,), cuts = synchronize(silent, conventions)
+    assert not stretch.is_last and 8.7 < stretch.moment_s[-1] < 9.0
+    what = "poses" if role == "pose" else "pictures"
+    assert [cut.reason for cut in cuts] == [f"no {what} any more"]
+
+
+@pytest.mark.parametrize("conventions", SOURCES)
 def test_what_is_left_between_gaps_must_be_long_enough(make_arm, conventions):
     tracks = recorded(1, make_arm)
     kept = (tracks.camera.stamp_s < 4.0) | (tracks.camera.stamp_s > 5.0)
@@ -264,6 +276,7 @@ def test_a_clock_that_jumps_is_reported_and_no_episode_spans_the_jump(
         received = tracks.camera.received_s[numbers]
         assert (received <= when_s).all() or (received > when_s).all()
         shift = by_s if received[0] > when_s else 0.0
+        assert stretch.is_last == bool(shift)
         back = np.array([tracks.camera.stamp_s[n] for n in numbers])
         np.testing.assert_allclose(stretch.moment_s - shift, back, atol=1e-6)
         assert_sound(stretch, jumping, make_arm(drive(seed)), conventions, shift)
@@ -318,6 +331,8 @@ def test_a_camera_that_freezes_while_the_hand_moves_is_cut_out_but_not_one_at_re
         return synchronize(changed(tracks, camera=camera), TWISTS)
 
     stretches, cuts = frozen(5.05, 6.45)
+    assert len(stretches) == 1 and not cuts
+    stretches, cuts = frozen(6.55, 6.95)  # four times are too few to tell
     assert len(stretches) == 1 and not cuts
     stretches, cuts = frozen(6.55, 7.45)
     assert len(stretches) == 2 and "one picture 9 times" in cuts[0].reason

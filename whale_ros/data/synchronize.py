@@ -70,6 +70,9 @@ def _stretches(
     if camera.stamp_s[-1] > end + MAX_POSE_GAP_S:
         cuts.append(Cut(end, camera.stamp_s[-1], "no poses any more"))
         is_last = False
+    if camera.stamp_s[-1] < end - END_S:
+        cuts.append(Cut(camera.stamp_s[-1], end, "no pictures any more"))
+        is_last = False
     camera = camera[(begin <= camera.stamp_s) & (camera.stamp_s <= end)]
     found, left_out = runs(camera.stamp_s, why_unusable(camera, pose), space.step_s)
     cuts += left_out
