@@ -24,6 +24,10 @@ def test_a_new_session_begins_with_any_number_and_replaces_the_old_one():
     assert approvals.why_replayed("b", 1) is None, "the new one goes on"
 
 
+def test_at_first_nobody_has_spoken():
+    assert (Approvals().session, Approvals().sequence) == ("", -1)
+
+
 def test_no_session_is_no_planner():
     approvals = Approvals()
     assert approvals.why_replayed("", 1) == "its session is empty"

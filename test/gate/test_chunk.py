@@ -2,9 +2,10 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from whale_ros.actions.space import ActionSpace
 from whale_ros.gate.check import Now
 from whale_ros.gate.chunk import why_malformed, why_too_fast, why_unsure, why_untimely
 from whale_ros.gate.config import GateConfig
@@ -42,6 +43,8 @@ def test_each_action_has_its_time(make, after_s, step):
     assert make().step(NOW.ros + after_s) == step
 
 
+@example(-0.2, [(0.5, 0.0, 0.0), (0.0, 0.5, 0.0)])
+@example(0.25, [(0.5, 0.0, 0.0), (0.0, 0.5, 0.0)])
 @given(st.floats(-0.3, 1.2), st.lists(st.tuples(*[st.floats(-1, 1)] * 3), min_size=1, max_size=5))
 def test_it_foretells_where_the_hand_gets_from_now_on(make, after_s, moves):
     actions = np.zeros((len(moves), 7))
@@ -108,6 +111,12 @@ def test_a_malformed_one_is_named(make, change, reason):
     assert why_malformed(make(**change), CONFIG) == reason
 
 
+def test_a_microsecond_is_rounding(make):
+    config = GateConfig(action_space=ActionSpace(step_s=2e-6))
+    signature = config.action_space.signature
+    assert why_malformed(make(step_s=1e-6, action_space=signature), config) is None
+
+
 @pytest.mark.parametrize("huge", [10**9, 2**32 - 1])
 def test_what_claims_to_be_huge_costs_nothing(make, huge):
     assert f"{huge} actions" in why_malformed(make(horizon=huge), CONFIG)
@@ -116,10 +125,10 @@ def test_what_claims_to_be_huge_costs_nothing(make, huge):
 @pytest.mark.parametrize(
     ("gripper", "span"),
     [
-        ([0.5, 1 + 0.9e-5], None),
+        ([0.5, 1 + 1e-5], None),
         ([0.5, 1 + 1.1e-5], "0.5 .. 1.00001"),
         ([0.5, 2.0], "0.5 .. 2"),
-        ([-0.9e-5, 0.5], None),
+        ([-1e-5, 0.5], None),
         ([-1.1e-5, 0.5], "-1.1e-05 .. 0.5"),
         ([0.5, -1.0], "-1 .. 0.5"),
         ([0.0, 1.0], None),
@@ -233,7 +242,7 @@ def test_the_slower_of_step_and_speed_limit_counts(make, axis):
         (GateConfig(max_linear_speed=0.1, max_angular_speed=0.1), 0.02),
         (GateConfig(max_linear_speed=9.0, max_angular_speed=9.0), 0.05 if axis < 3 else 0.1),
     ):
-        action[axis] = -limit * 1.000009
+        action[axis] = -limit * (1 + 1e-5)
         assert why_too_fast(make([action]), config) is None, "float32 on the wire"
         action[axis] = -limit * 1.000011
         assert f"limit {limit:.4g}" in why_too_fast(make([action]), config)

@@ -147,3 +147,7 @@ def test_ros_time_may_stand_still_for_a_moment(still_s, ok):
 )
 def test_what_is_more_than_rounding_is_an_advance(advance_s, still_s):
     assert looked((0.0, 7.0), (1.0, 7.0 + advance_s), (2.0, 7.0 + advance_s))[0].value == still_s
+
+
+def test_a_microsecond_is_rounding():
+    assert looked((0.0, EARLY), (1.0, 1e-6), (2.0, 1e-6))[0].value == 2.0

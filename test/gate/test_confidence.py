@@ -41,7 +41,7 @@ def test_before_the_first_heartbeat_nothing_is_sure():
         "no heartbeat message yet", "no uncertainty yet", "no familiarity error yet",
     ]  # fmt: skip
     for check in found.values():
-        assert not check.ok and check.value == math.inf and not check.urgent
+        assert check.ok is False and check.value == math.inf and not check.urgent
     assert math.isnan(found["uncertainty"].threshold)
     assert math.isnan(found["familiarity"].threshold)
 
@@ -97,7 +97,7 @@ def test_a_model_that_is_not_ready_says_why_and_keeps_nothing_alive(beat, messag
     for seconds in (0.0, 0.3, 0.6):
         confidence.feed(at(seconds), beat(seconds, ready=seconds < 0.3, message=message), HERE)
     check = checks(confidence, 0.6)["uncertainty"]
-    assert not check.ok and check.value == math.inf and check.threshold == 0.5
+    assert check.ok is False and check.value == math.inf and check.threshold == 0.5
     assert check.message == f"the world model is not ready: {told}"
     assert not checks(confidence, 0.6)["heartbeat"].ok
 
@@ -151,6 +151,16 @@ def test_an_uncertainty_that_is_the_same_in_six_images_of_a_moving_arm_is_none(b
         )
 
 
+@pytest.mark.parametrize(("step_m", "ok"), [(0.001, True), (0.00101, False)])
+def test_a_millimetre_is_no_motion(beat, step_m, ok):
+    """There and back, by exactly the same way each time."""
+    confidence = Confidence(CONFIG)
+    for i in range(20):
+        place = np.array([step_m * (i % 2), 0.0, 0.0])
+        confidence.feed(at(i / 10), beat(i / 10, uncertainty=0.25), place)
+    assert checks(confidence, 1.9)["uncertainty"].ok == ok
+
+
 def test_it_goes_on_counting_and_another_number_ends_it(beat):
     confidence, here = Confidence(CONFIG), HERE
     for i in range(8):
@@ -192,6 +202,14 @@ def test_an_uncertainty_may_be_carried_over_a_gripper_switch_and_no_longer(beat,
         )
 
 
+def test_an_uncertainty_is_carried_over_up_to_its_limit(beat):
+    """So early that the times are exact."""
+    confidence, early = Confidence(CONFIG), 1e-30
+    for now, retraced in ((early, True), (0.65, False)):
+        assert confidence.feed(Now(T, now), beat(stamp=now, retraced=retraced), HERE) is None
+    assert checks(confidence)["uncertainty"].ok
+
+
 def test_nothing_can_be_carried_over_from_nowhere(beat):
     assert not after(beat, retraced=False)["uncertainty"].ok
 
@@ -212,9 +230,11 @@ def test_what_is_forgotten_leaves_nothing_sure_and_counts_anew(beat):
     assert "no image was retraced" in checks(confidence, 0.7)["uncertainty"].message
 
 
-def test_after_what_was_forgotten_five_images_are_counted_in_full(beat):
+@pytest.mark.parametrize("forgets", [False, True])
+def test_before_the_first_image_none_is_counted(beat, forgets):
     confidence = Confidence(CONFIG)
-    confidence.forget("ROS time jumped")
+    if forgets:
+        confidence.forget("ROS time jumped")
     confidence.feed(at(0), beat(uncertainty=0.25, retraced=False), HERE)
     for i in range(1, 6):
         assert i == 1 or checks(confidence, i / 10)["uncertainty"].ok

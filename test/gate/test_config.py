@@ -34,7 +34,7 @@ def test_every_number_above_zero_may_be(name):
         ({"workspace_low": (0.32, 0.38, 0.03)}, "workspace_low x = 0.32"),
         ({"workspace_low": (0.0, 0.92, 0.1)}, "workspace_low y = 0.92"),
         ({"workspace_high": (0.32, 0.92, 0.02)}, "workspace_low z = 0.03"),
-        ({"frame": ""}, "frame must name"),
+        ({"frame": ""}, "^frame must name the frame of poses and commands, it is empty$"),
         ({"action_space": ActionSpace(type="body_twist")}, "'body_twist' can be learnt from"),
     ],
 )
