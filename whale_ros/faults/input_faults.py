@@ -163,12 +163,12 @@ def impossible_uncertainty(case: Case) -> Steps:
 @fault(19, "uncertainty does not change while moving", "H, A", "heartbeat")
 def constant_uncertainty(case: Case) -> Steps:
     world = case.world
-    count, at = 0, world.position + 1.0
+    count, at = 0, world.told_position + 1.0  # the gate knows of no other
 
     def repeat(beat: Any) -> list[Any]:
         nonlocal count, at
-        if np.linalg.norm(world.position - at) > MOVED_M:
-            count, at = count + 1, world.position
+        if np.linalg.norm(world.told_position - at) > MOVED_M:
+            count, at = count + 1, world.told_position
         if count == 6:
             count += 1
             case.must_hold()

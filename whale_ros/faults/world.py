@@ -49,6 +49,7 @@ class World:
         self.session = "s0"
         self.sent: list[Chunk] = []
         self.position = np.array([0.0, 0.6, 0.2])
+        self.told_position = self.position  # by the newest good pose that reached the gate
         self._make_gate = make_gate
         self._twist = np.zeros(6)
         self._commanded = -math.inf
@@ -231,6 +232,7 @@ class World:
         if stream == "camera":
             self.gate.on_camera(now, *message)
         elif stream == "pose":
+            self.told_position = message.position if good else self.told_position
             self.gate.on_pose(now, message)
         elif stream == "heartbeat":
             self.gate.on_heartbeat(now, message)
