@@ -136,7 +136,7 @@ def test_calibrating_writes_thresholds_and_too_few_episodes_leave_the_gate_close
     command = ("calibrate", data, "--checkpoint", run / "checkpoint", "--output", file,
                "--split", "validation", "--test-split", "held_out_behaviors",
                "--candidates", 2, "--camera", "wrist", "--image-size", 320, 240)  # fmt: skip
-    assert "the gate stays closed" in succeed(*command)
+    assert "the gate stays closed: 2 episodes bound nothing" in succeed(*command)
     calibration = load_calibration(file)
     conditions = calibration.conditions
     assert conditions.checkpoint == read_card(run / "checkpoint").sha256
@@ -150,6 +150,76 @@ def test_calibrating_writes_thresholds_and_too_few_episodes_leave_the_gate_close
     assert report["factor"] == pytest.approx(min(calibration.pooled), abs=1e-4)
     assert report["one_factor_for_all_tasks"]["all"]["episodes"] == 2
     assert_refused(whale(*command, "--alpha", 2), "alpha", "between 0 and 1")
+
+
+def test_a_model_is_fine_tuned_to_a_checkpoint_of_its_own_and_calibrated_with_other_episodes(
+    run, data, tmp_path
+):
+    from whale_ros.data.episodes import manifest_hash
+    from whale_ros.imagination.calibration import load_calibration
+    from whale_ros.world_model.checkpoint import load_checkpoint, read_card
+
+    base, tuned = run / "checkpoint", tmp_path / "run" / "checkpoint"
+    before = {path.name: path.read_bytes() for path in base.iterdir()}
+    steps = [f"--{part}-steps=2" for part in ("tokenizer", "behavior", "dynamics")]
+    command = ("finetune", tmp_path / "run", "--base", base, "--data", data, *steps)
+    printed = succeed(*command)
+    assert "learns from 2 demonstrations, 2 are held out" in printed and "will forget" in printed
+    assert "imagined after fine-tuning" in printed and str(tuned) in printed
+    assert {path.name: path.read_bytes() for path in base.iterdir()} == before
+    _, card = load_checkpoint(tuned)
+    training = card.training
+    assert training["base"] == read_card(base).sha256 != card.sha256
+    assert training["manifest_sha256"] == manifest_hash(data)
+    assert (training["episodes"], training["held_out_episodes"]) == (2, 2)
+    assert training["dynamics_steps"] <= 2 and training["held_out_loss"]["dynamics"] > 0
+    assert not list(tuned.parent.glob("*.partial"))
+
+    assert card.sha256[:12] in succeed(*command)  # finished, and left as it is
+    assert_refused(whale("finetune", base, "--base", base, "--data", data), "only read")
+
+    # Of the episodes in the folder, those that it has learnt from are left out.
+    printed = succeed("calibrate", data, "--checkpoint", tuned, "--candidates", 2)
+    assert "4 episodes bound nothing at an alpha of 0.1" in printed and "at least 9" in printed
+    assert len(load_calibration(tuned / "calibration.json").pooled) == 4
+
+
+def test_a_tokenizer_stays_that_shows_the_new_scene_about_as_well_as_its_own():
+    from whale_ros.cli.finetune import sees_well
+
+    metrics = {"moving_pixels_psnr_db": {"ceiling": {"8": 22.0}}}
+    assert sees_well(25.0, metrics) and sees_well(21.1, metrics)
+    assert not sees_well(20.9, metrics)
+    assert not sees_well(None, metrics) and not sees_well(25.0, {})  # nobody knows
+
+
+@pytest.mark.parametrize(
+    ("split", "test_split", "manifest", "made", "refused"),
+    [
+        ("calibration", "test", "a", {"manifest_sha256": "a"}, ""),
+        ("train", None, "b", {"manifest_sha256": "a"}, ""),
+        ("train", None, "a", {"manifest_sha256": "a"}, "learnt from"),
+        (None, None, "a", {"manifest_sha256": "a"}, "learnt from"),
+        ("test", "train", "a", {"manifest_sha256": "a"}, "learnt from"),
+        (None, None, "a", {"manifest_sha256": "a", "episodes_sha256": ["x"]}, ""),
+        (
+            "train", None, "r",
+            {"episodes_sha256": ["x"], "replay": {"manifest_sha256": "r"}}, "learnt from",
+        ),
+        ("test", "test", "b", {}, "other splits"),
+        (None, "test", "b", {}, "other splits"),
+    ],
+)  # fmt: skip
+def test_what_calibrates_is_neither_learnt_from_nor_tried_on(
+    split, test_split, manifest, made, refused
+):
+    from whale_ros.cli.calibrate import must_be_others
+
+    if not refused:
+        must_be_others(split, test_split, manifest, made)
+        return
+    with pytest.raises(ValueError, match=refused):
+        must_be_others(split, test_split, manifest, made)
 
 
 def test_a_checkpoint_is_not_averaged_with_itself(run, data):

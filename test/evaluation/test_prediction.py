@@ -19,6 +19,7 @@ from whale_ros.evaluation.prediction import (
     WAYS,
     evaluate_prediction,
     ssim,
+    tokenizer_psnr,
 )
 from whale_ros.evaluation.prediction_pictures import LABELS, SHOWN_STEPS, draw_psnr, draw_windows
 from whale_ros.evaluation.tables import prediction_table
@@ -189,6 +190,10 @@ def test_a_report_is_repeatable_and_says_what_it_counted(small_model, held_out, 
     assert set(report) - set(again) == absent
     assert (report["windows"], report["episodes"]) == (len(slowly[2]), len(held_out))
     assert json.loads(json.dumps(report)) == report
+
+
+def test_the_tokenizer_s_own_error_is_measured_without_imagining(small_model, held_out, report):
+    assert tokenizer_psnr(small_model, held_out) == report["moving_pixels_psnr_db"]["ceiling"]["8"]
 
 
 def test_episodes_without_motion_give_a_report_that_is_json(small_model, held_out, tmp_path):

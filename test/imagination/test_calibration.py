@@ -186,9 +186,13 @@ def test_it_is_frozen_while_the_gate_does_not_execute():
 
 
 def test_what_bounds_nothing_is_not_run_with():
-    for scores in (some(reach=8), {"reach": (*[1.0] * 20, *[math.inf] * 20)}):
-        with pytest.raises(CalibrationError, match="bound nothing"):
-            RunningFactor(replace(CALIBRATION, scores=scores), "", adaptive=True)
+    unjudged = {"reach": (*[1.0] * 20, *[math.inf] * 20)}
+    for scores, why in ((some(reach=8), "^[^,]*8 episodes bound"), (unjudged, "as 20 of them")):
+        few = replace(CALIBRATION, scores=scores)
+        with pytest.raises(CalibrationError, match=f"{why}.*at least 9 .* with more"):
+            RunningFactor(few, "", adaptive=True)
+        assert few.why_unbounded()
+    assert replace(CALIBRATION, scores=some(reach=9)).why_unbounded() == ""
     with pytest.raises(CalibrationError, match="'swim'"):
         RunningFactor(CALIBRATION, "swim", adaptive=False)
 

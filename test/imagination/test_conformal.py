@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whale_ros.imagination.conformal import MAX_ALPHA, AdaptiveBound, bound, rank
+from whale_ros.imagination.conformal import MAX_ALPHA, AdaptiveBound, bound, least_count, rank
 
 alphas = st.integers(1, 999).map(lambda thousandth: thousandth / 1000)
 scores = st.lists(st.floats(0, 10, width=16), min_size=1, max_size=60)
@@ -24,6 +24,12 @@ def test_the_rank_is_exact(count, thousandths):
 def test_where_floating_point_would_be_one_off_the_rank_is_not():
     assert math.ceil((9 + 1) * (1 - 0.7)) == 4  # 3.0000000000000004
     assert rank(9, 0.7) == 3
+
+
+@given(alphas)
+def test_fewer_scores_than_the_least_bound_nothing_and_as_many_do(alpha):
+    least = least_count(alpha)
+    assert rank(least, alpha) <= least and rank(least - 1, alpha) > least - 1
 
 
 @given(scores, alphas)

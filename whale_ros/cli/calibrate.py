@@ -13,8 +13,13 @@ def add(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("data", type=Path, help="folder with nominal episodes")
     parser.add_argument("--checkpoint", type=Path, help="folder; default: the shipped one")
-    parser.add_argument("--split", default="calibration", help="of the episodes that calibrate")
-    parser.add_argument("--test-split", default="test", help="of those that it is tried on")
+    parser.add_argument(
+        "--split", help="of the episodes that calibrate; default: calibration if there is one, "
+        "else all of them, but for those that the checkpoint was fine-tuned with",
+    )  # fmt: skip
+    parser.add_argument(
+        "--test-split", help="of those that it is tried on; default: test, if there is one"
+    )
     parser.add_argument(
         "--alpha", type=float, default=0.1, help="share of nominal episodes that may raise an alarm"
     )
@@ -36,10 +41,9 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    import math
-
     import torch
 
+    from whale_ros.data.episodes import manifest_hash, read_manifest
     from whale_ros.evaluation.calibration import realised, score_episodes
     from whale_ros.evaluation.hardware import hardware
     from whale_ros.evaluation.rounding import rounded
@@ -57,10 +61,6 @@ def run(options: argparse.Namespace) -> None:
     from whale_ros.training.dataset import EpisodeSet
     from whale_ros.world_model.checkpoint import SHIPPED, load_checkpoint
 
-    if options.split == options.test_split:
-        raise ValueError(f"--split and --test-split are both {options.split!r}; try it on others")
-    if "train" in (options.split, options.test_split):
-        raise ValueError("a model is surer of the episodes of split 'train'; calibrate with others")
     rank(1, options.alpha)  # raises ValueError now, not after the work
     if options.candidates < 1:
         raise ValueError(f"--candidates must be 1 or more, not {options.candidates}")
@@ -68,12 +68,17 @@ def run(options: argparse.Namespace) -> None:
     folder = options.checkpoint or SHIPPED
     model, card = load_checkpoint(folder)
     model = model.to("cuda" if torch.cuda.is_available() else "cpu")
-    data, test = (EpisodeSet(options.data, name) for name in (options.split, options.test_split))
-    for episodes in (data, test):
+    splits = {info.split for info in read_manifest(options.data)[1]}
+    split = options.split or ("calibration" if "calibration" in splits else None)
+    test_split = options.test_split or ("test" if split and "test" in splits else None)
+    must_be_others(split, test_split, manifest_hash(options.data), card.training)
+    learnt = card.training.get("episodes_sha256", ())
+    data = EpisodeSet(options.data, split, without=learnt)
+    test = EpisodeSet(options.data, test_split, without=learnt) if test_split else None
+    for episodes in filter(None, (data, test)):
         episodes.must_fit(card.config, card.action_space)
     width, height = options.image_size
     scored = score_episodes(model, card.scales, data, options.candidates, options.behaviors)
-    tested = score_episodes(model, card.scales, test, options.candidates)
     calibration = Calibration(
         conditions=Conditions(
             checkpoint=card.sha256,
@@ -105,10 +110,33 @@ def run(options: argparse.Namespace) -> None:
         "hardware": hardware(),
         "torch": torch.__version__,
     }
-    if math.isfinite(calibration.factor()):  # else the gate stays closed
+    if why := calibration.why_unbounded():
+        report["why_unbounded"] = why
+    elif test:
+        tested = score_episodes(model, card.scales, test, options.candidates)
         report |= realised(calibration, tested, options.behaviors)
     print(
         json.dumps(report, indent=1, allow_nan=False)
         if options.json
         else f"{calibration_table(report)}\ncalibration is in {output}"
     )
+
+
+def must_be_others(split: str | None, test_split: str | None, manifest: str, made: dict) -> None:
+    """Raise ValueError if the splits overlap, or if a checkpoint has learnt from one of them.
+
+    split: None for all episodes. made: what the checkpoint's card says of its training.
+    """
+    if test_split and split in (None, test_split):
+        raise ValueError(
+            "what calibrates cannot be what it is tried on; name other splits with --split and "
+            "--test-split"
+        )
+    learnt_from = (made.get("replay") or {}).get("manifest_sha256")
+    if "episodes_sha256" not in made:  # else these are left out one by one
+        learnt_from = made.get("manifest_sha256")
+    if manifest == learnt_from and ({None, "train"} & {split, test_split or split}):
+        raise ValueError(
+            "a model is surer of the episodes that it has learnt from, those of split 'train'; "
+            "calibrate with others"
+        )

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
 REPLAYED = 200  # episodes at most, from all over the folder
 SEES_WELL_DB = 1.0  # a tokenizer stays that shows the new scene at most so much worse than its own
-STEP = "8"
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -48,7 +47,7 @@ def run(options: argparse.Namespace) -> None:
 
     from whale_ros.actions.statistics import statistics
     from whale_ros.evaluation.hardware import hardware
-    from whale_ros.evaluation.prediction import evaluate_prediction
+    from whale_ros.evaluation.prediction import evaluate_prediction, tokenizer_psnr
     from whale_ros.evaluation.scales import measure_scales
     from whale_ros.evaluation.tables import finetuning_table
     from whale_ros.training.dataset import EpisodeSet
@@ -78,54 +77,54 @@ def run(options: argparse.Namespace) -> None:
         data.must_fit(card)
         model.to(worker.device)
         measure_scales(model, held_out)  # raises ValueError now, not after the work
-        before = evaluate_prediction(model, held_out)
-        keeps = sees_well(before, card.metrics)
+        keeps = sees_well(tokenizer_psnr(model, held_out), card.metrics)
         print(_plan(card, data, keeps, is_low_rank(model)), flush=True)
         steps = Steps(
             0 if keeps else options.tokenizer_steps, options.behavior_steps, options.dynamics_steps
         )
-        model, outcomes = finetune(base, data, options.run, steps, options.seed, worker)
-        card = Card(
-            config=model.config,
-            action_space=model.action_space,
-            scales=measure_scales(model, held_out),
-            action_statistics=statistics(new.actions.flat.numpy()),
-            camera=f"that of the demonstrations in {options.data.resolve().name}",
-            training={
-                "command": "whale finetune",
-                "base": card.sha256,
-                **data.described(),
-                **{f"{name}_steps": outcome.best_step for name, outcome in outcomes.items()},
-                "held_out_loss": {name: o.held_out_loss for name, o in outcomes.items()},
-                "low_rank": is_low_rank(model),
-                "seed": options.seed,
-                "device": worker.device.type,
-                "precision": "bf16" if worker.is_fast else "fp32",
-                "hardware": hardware(),
-                "torch": torch.__version__,
-            },
-            metrics=evaluate_prediction(model, held_out),
-        )
-        if not made.exists():  # a checkpoint is there as a whole or not at all
-            partial = made.with_suffix(".partial")
-            save_checkpoint(partial, model, card)
+        tuned, outcomes = finetune(base, data, options.run, steps, options.seed, worker)
+        if not made.exists():
+            before = evaluate_prediction(model, held_out)["moving_pixels_psnr_db"]
+            new_card = Card(
+                config=tuned.config,
+                action_space=tuned.action_space,
+                scales=measure_scales(tuned, held_out),
+                action_statistics=statistics(new.actions.flat.numpy()),
+                camera=f"that of the demonstrations in {options.data.resolve().name}",
+                training={
+                    "command": "whale finetune",
+                    "base": card.sha256,
+                    **data.described(),
+                    **{f"{name}_steps": outcome.best_step for name, outcome in outcomes.items()},
+                    "held_out_loss": {name: o.held_out_loss for name, o in outcomes.items()},
+                    "moving_pixels_psnr_db_before": before,
+                    "low_rank": is_low_rank(tuned),
+                    "seed": options.seed,
+                    "device": worker.device.type,
+                    "precision": "bf16" if worker.is_fast else "fp32",
+                    "hardware": hardware(),
+                    "torch": torch.__version__,
+                },
+                metrics=evaluate_prediction(tuned, held_out),
+            )
+            partial = made.with_suffix(".partial")  # it is there as a whole or not at all
+            save_checkpoint(partial, tuned, new_card)
             partial.rename(made)
-        card = read_card(made)
-    print(finetuning_table(before, card.metrics))
+    card = read_card(made)
+    print(finetuning_table(card.training["moving_pixels_psnr_db_before"], card.metrics))
     print(f"checkpoint {card.sha256[:12]} is in {made}; calibrate it before the gate trusts it:")
     print(f"    whale calibrate CALIBRATION_DATA --checkpoint {made}")
 
 
-def sees_well(before: dict, own: dict) -> bool:
-    """Whether the base's tokenizer shows the new scene about as well as the one it learnt.
+def sees_well(psnr_db: float | None, metrics: dict) -> bool:
+    """Whether a tokenizer shows the new scene about as well as the one that it has learnt.
 
-    Of reports on prediction: of the base on the demonstrations, and that in its card.
+    metrics: those of its card.
     """
-    new, old = (
-        report.get("moving_pixels_psnr_db", {}).get("ceiling", {}).get(STEP)
-        for report in (before, own)
-    )
-    return None not in (new, old) and new > old - SEES_WELL_DB
+    from whale_ros.evaluation.prediction import HEADLINE_STEP
+
+    own = metrics.get("moving_pixels_psnr_db", {}).get("ceiling", {}).get(str(HEADLINE_STEP))
+    return None not in (psnr_db, own) and psnr_db > own - SEES_WELL_DB
 
 
 def _plan(card: Card, data: Demonstrations, keeps: bool, low_rank: bool) -> str:

@@ -37,7 +37,8 @@ SETTLED, POLICY_WEIGHT = 4, 3.0  # actions while the planner thinks, as in confi
 # A planner decides every 4 actions and an image comes with every half; neighbours are much alike.
 DECISION_EVERY, IMAGE_EVERY = 6, 3
 BAD_FEATURE_DISTANCE = 0.5  # as in `whale evaluate uncertainty`
-PURPOSEFUL = ("expert", "slow", "hesitating")  # behaviours that mean to finish the task
+# Behaviours that mean to finish the task.
+PURPOSEFUL = ("expert", "slow", "hesitating", "demonstration", "demonstrating")
 CONFIDENCE = 0.95
 
 
@@ -235,7 +236,7 @@ def realised(calibration: Calibration, test: EpisodeScores, behaviors: Sequence[
         "passed_although_wrong": {
             "bad_if_feature_distance_over": BAD_FEATURE_DISTANCE,
             "predictions": _passed_predictions(test, pooled),
-            "failed_episodes_of": list(PURPOSEFUL),
+            "failed_episodes_of": [b for b in PURPOSEFUL if b in test.behavior],
             "episodes": _passed_failures(test, pooled),
         },
     }

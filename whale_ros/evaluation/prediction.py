@@ -10,7 +10,7 @@ Each number is given for these ways to foretell a frame:
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -73,6 +73,18 @@ def every_way(model: WhaleST, window: Window) -> dict[str, Foretold]:
 def ceiling(model: WhaleST, window: Window) -> Tensor:
     """The real future through the tokenizer and back, (B, H, 3, R, R)."""
     return model.decode(model.encode(window.future_frames), window.last)
+
+
+@torch.inference_mode()
+def tokenizer_psnr(model: WhaleST, data: EpisodeSet) -> float | None:
+    """What `evaluate_prediction` tells of the ceiling, on moving pixels at HEADLINE_STEP [dB]."""
+    error, moving = torch.zeros(()), torch.zeros(())
+    for window in held_out_windows(data, HISTORY, HORIZON, model.device):
+        moves = is_moving(window)[:, HEADLINE_STEP - 1]
+        far = replace(window, future_frames=window.future_frames[:, HEADLINE_STEP - 1 :][:, :1])
+        square = (ceiling(model, far) - far.future_frames).square().mean(2)[:, 0]
+        error, moving = error + (square * moves).sum().cpu(), moving + moves.sum().cpu()
+    return rounded(float(psnr(error / moving)), 2)
 
 
 @torch.inference_mode()

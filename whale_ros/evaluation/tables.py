@@ -38,23 +38,23 @@ def prediction_table(report: dict) -> str:
     return "\n".join(lines)
 
 
-def finetuning_table(before: dict, after: dict) -> str:
-    """What prediction reports of a base and of what was made from it say of the same episodes."""
+def finetuning_table(before: dict, report: dict) -> str:
+    """A prediction report after fine-tuning, and PSNRs on moving pixels before, by way and step."""
+    after = report["moving_pixels_psnr_db"]
     lines = [
-        f"{after['windows']} windows of {after['episodes']} demonstrations that were not learnt "
+        f"{report['windows']} windows of {report['episodes']} demonstrations that were not learnt "
         "from: PSNR on moving pixels [dB]",
-        _row("", [f"step {step}" for step in after["psnr_db"]["model"]]),
+        _row("", [f"step {step}" for step in after["model"]]),
     ]
-    for title, report, way in (
-        ("imagined by the base", before, "model"),
-        ("imagined after fine-tuning", after, "model"),
-        ("with the actions of another episode", after, "shuffled"),
-        ("copy of the last frame", after, "copy"),
-        ("the base's tokenizer", before, "ceiling"),
-        ("the tokenizer after fine-tuning", after, "ceiling"),
+    for title, numbers in (
+        ("imagined by the base", before["model"]),
+        ("imagined after fine-tuning", after["model"]),
+        ("with the actions of another episode", after["shuffled"]),
+        ("copy of the last frame", after["copy"]),
+        ("the base's tokenizer", before["ceiling"]),
+        ("the tokenizer after fine-tuning", after["ceiling"]),
     ):
-        numbers = report["moving_pixels_psnr_db"][way].values()
-        lines.append(_row(f"  {title}", [_text(number, 2) for number in numbers]))
+        lines.append(_row(f"  {title}", [_text(number, 2) for number in numbers.values()]))
     return "\n".join(lines)
 
 
@@ -112,8 +112,10 @@ def calibration_table(report: dict) -> str:
         f"alpha {report['alpha']:g}"
     )
     if report["factor"] is None:
-        return f"{nominal}: too few, or too few that could be judged; the gate stays closed"
+        return f"{nominal}; the gate stays closed: {report['why_unbounded']}"
     lines = [f"{nominal}: every threshold is {report['factor']:.3f} times its scale, for all tasks"]
+    if "nominal_coverage" not in report:
+        return f"{lines[0]}\n(tried on no other episodes, for there is no split for that)"
     percent = f"{100 * report['confidence']:g} %"
     for title, way in (
         ("one factor for all tasks", "one_factor_for_all_tasks"),

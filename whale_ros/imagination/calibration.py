@@ -15,7 +15,7 @@ import math
 from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
 
-from whale_ros.imagination.conformal import AdaptiveBound, bound, rank
+from whale_ros.imagination.conformal import AdaptiveBound, bound, least_count, rank
 from whale_ros.imagination.live import HISTORY
 from whale_ros.imagination.retracing import DISAGREEMENT_WEIGHT
 from whale_ros.world_model.checkpoint import Scales
@@ -122,6 +122,16 @@ class Calibration:
         """
         return bound(self.scores_for(task), self.alpha)
 
+    def why_unbounded(self) -> str:
+        """Why there is no factor, and what to do; empty if there is one."""
+        if math.isfinite(self.factor()):
+            return ""
+        unjudged = sum(not math.isfinite(score) for score in self.pooled)
+        why = f"{len(self.pooled)} episodes bound nothing at an alpha of {self.alpha:g}"
+        if unjudged:
+            why += f", as {unjudged} of them could not be judged (the gripper switched too often)"
+        return f"{why}: at least {least_count(self.alpha)} that can be judged are needed"
+
 
 def why_void(calibration: Calibration, running: Conditions) -> str:
     """The first thing that is not as it was calibrated, in words; empty if all is."""
@@ -149,9 +159,7 @@ class RunningFactor:
         self._fixed = calibration.factor(task)
         if not math.isfinite(self._fixed):
             raise CalibrationError(
-                f"calibration void: {len(calibration.pooled)} episodes, some of which may not have "
-                f"been judged, bound nothing at an alpha of {calibration.alpha:g}; run "
-                "`whale calibrate` with more episodes"
+                f"calibration void: {calibration.why_unbounded()}; run `whale calibrate` with more"
             )
         self._adaptive = None
         if adaptive:

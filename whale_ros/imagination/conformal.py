@@ -26,6 +26,13 @@ def rank(count: int, alpha: float | Fraction) -> int:
     return math.ceil((count + 1) * (1 - exact))
 
 
+def least_count(alpha: float | Fraction) -> int:
+    """Of scores that bound anything. Raises ValueError unless alpha is between 0 and 1."""
+    rank(0, alpha)
+    exact = alpha if isinstance(alpha, Fraction) else Fraction(str(alpha))
+    return math.ceil(1 / exact) - 1
+
+
 def bound(scores: Sequence[float], alpha: float | Fraction) -> float:
     """The score of that rank; infinite if there are too few scores, which bounds nothing.
 

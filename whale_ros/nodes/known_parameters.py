@@ -70,6 +70,7 @@ KNOWN = frozenset(
         "min_pose_rate_hz",
         "model_timeout_s",
         "note",
+        "options",
         "planning_latency_s",
         "policy_timeout_s",
         "policy_weight",

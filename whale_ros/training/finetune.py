@@ -1,8 +1,9 @@
 """Make a finished model know another scene from a few demonstrations.
 
-The stages of pretraining once more, from the weights of a base and at smaller learning rates. Each
-stops early, by demonstrations that it does not learn from. What the base was trained on comes back
-in a part of every batch (replay), so that it is not forgotten.
+The stages of pretraining once more, from the weights of a base. The demonstrations are varied in
+place and light, so that they are not learnt by heart. Each stage stops early, by demonstrations
+that it does not learn from. What the base was trained on comes back in a part of every batch
+(replay), so that it is not forgotten.
 """
 
 from __future__ import annotations
@@ -30,12 +31,14 @@ from whale_ros.training.pretrain import (
 )
 from whale_ros.training.record import claim_run
 from whale_ros.training.sequences import Sequences
+from whale_ros.training.variations import varied
 from whale_ros.training.workers import Worker
 from whale_ros.world_model.checkpoint import Card, load_checkpoint
 from whale_ros.world_model.whale_st import WhaleST
 
 LOW_RANK_FROM = 100_000_000  # parameters; to train all of fewer takes at most 1.6 GB
-RATE, LOW_RANK_RATE = 0.3, 1.0  # of the learning rate of pretraining
+# Of the learning rates of pretraining.
+RATES, LOW_RANK_RATE = {"tokenizer": 0.3, "behavior": 0.3, "dynamics": 1.0}, 1.0
 LOOKS = 6  # batches of which the held-out loss is the mean
 CHECK_EVERY, PATIENCE = 50, 250  # steps
 STAGES = ("tokenizer", "behavior", "dynamics")
@@ -99,6 +102,7 @@ def finetune(
     settings = {"base": card.sha256, **data.described(), "steps": asdict(steps), "seed": seed}
     claim_run(run, **settings)
     model.to(worker.device)
+    recorded, data = data.new, replace(data, new=varied(data.new, seed))
     names = [name for name in STAGES if getattr(steps, name)]
     low_rank, codes = is_low_rank(model), _encoded(model, data)
     left_s = {
@@ -110,7 +114,8 @@ def finetune(
         del left_s[name]
         schedule = Schedule(
             getattr(steps, name),
-            (LOW_RANK_RATE if low_rank else RATE) * learning_rate(getattr(card.config, name).width),
+            (LOW_RANK_RATE if low_rank else RATES[name])
+            * learning_rate(getattr(card.config, name).width),
             seed=seed,
             save_every=CHECK_EVERY,
             patience=PATIENCE,
@@ -124,7 +129,7 @@ def finetune(
             merge(network)
         if name == "tokenizer":
             codes = _encoded(model, data)
-    fit_familiarity(model, data.new)
+    fit_familiarity(model, recorded)
     return model.eval(), outcomes
 
 

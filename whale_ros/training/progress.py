@@ -14,9 +14,10 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+from whale_ros.training.record import PROGRESS
+
 REPORT_EVERY = 20
 PICTURES_EVERY = 500
-PROGRESS = "progress.json"
 
 Pictures = Callable[[], np.ndarray]  # (height, width, 3) uint8 RGB
 

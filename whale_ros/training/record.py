@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-RECORD, LOCK = "run.json", "lock"
+RECORD, LOCK, PROGRESS = "run.json", "lock", "progress.json"
 
 
 def claim_run(folder: Path, **settings: object) -> None:
