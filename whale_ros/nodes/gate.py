@@ -40,15 +40,12 @@ from std_srvs.srv import Trigger
 
 from whale_ros.gate.audit import AuditLog
 from whale_ros.gate.check import Now
-from whale_ros.gate.chunk import Chunk
-from whale_ros.gate.confidence import Heartbeat
 from whale_ros.gate.core import Command, Gate, State, Status
-from whale_ros.gate.pose import Pose
 from whale_ros.msg import ApprovedChunk, Check, GateStatus, Uncertainty
+from whale_ros.nodes.gate_messages import to_chunk, to_heartbeat, to_pose
 from whale_ros.nodes.gate_parameters import PARAMETERS, gate_config, why_contradictory
 from whale_ros.nodes.lean_node import LeanNode
 from whale_ros.nodes.parameters import BadParameter, declare, refuse
-from whale_ros.nodes.sequences import seconds
 from whale_ros.nodes.serialized_image import picture_of, stamp_of
 from whale_ros.nodes.topics import why_deaf, why_silent, wrong_type
 from whale_ros.srv import SetGateMode
@@ -136,55 +133,16 @@ class GateNode(LeanNode):
             self._gate.on_camera(self._now(), stamp, picture)
 
     def _on_pose(self, message: PoseStamped) -> None:
-        p, q = message.pose.position, message.pose.orientation
-        self._gate.on_pose(
-            self._now(),
-            Pose(
-                seconds(message.header.stamp),
-                message.header.frame_id,
-                np.array([p.x, p.y, p.z]),
-                np.array([q.w, q.x, q.y, q.z]),
-            ),
-        )
+        self._gate.on_pose(self._now(), to_pose(message))
 
     def _on_uncertainty(self, message: Uncertainty) -> None:
-        self._gate.on_heartbeat(
-            self._now(),
-            Heartbeat(
-                stamp=seconds(message.header.stamp),
-                ready=message.ready,
-                uncertainty=message.uncertainty,
-                threshold=message.threshold,
-                familiarity_error=message.familiarity_error,
-                familiarity_threshold=message.familiarity_threshold,
-                checkpoint=message.checkpoint,
-                message=message.message,
-                retraced=message.took_part != 0,
-            ),
-        )
+        self._gate.on_heartbeat(self._now(), to_heartbeat(message))
 
     def _on_estop(self, message: Bool) -> None:
         self._gate.on_estop(self._now(), message.data)
 
     def _on_chunk(self, message: ApprovedChunk) -> None:
-        actions = message.actions
-        chunk = Chunk(
-            id=actions.id[:80],
-            session=message.session[:80],
-            sequence=message.sequence,
-            stamp=seconds(message.header.stamp),
-            expiry=seconds(message.expiry),
-            start=seconds(actions.header.stamp),
-            frame=actions.header.frame_id,
-            action_space=actions.action_space,
-            step_s=seconds(actions.step_duration),
-            horizon=actions.horizon,
-            dim=actions.dim,
-            numbers=actions.actions,
-            uncertainty=message.uncertainty,
-            threshold=message.threshold,
-            checkpoint=message.checkpoint,
-        )
+        chunk = to_chunk(message)
         reason = self._gate.on_chunk(self._now(), chunk)
         if reason:
             text = f"chunk {chunk.id!r} rejected: {reason}"
