@@ -177,7 +177,7 @@ FAULTS = [
       "holds nan", "plan"),
     x(27, "actions that are too large", spoils("chunk", "upwards", 1.2, metres=0.2), "step",
       "plan"),
-    x(28, "every plan comes twice", spoils("chunk", "again", 1.2, times=1), "was used", "plan"),
+    x(28, "every plan comes twice", spoils("chunk", "twice", 1.2), "was used", "plan"),
     latched(29, "the network is cut", cut_network, "network", "gate", says="network"),
     Fault(30, "half of all messages are lost", "-", False, lossy, ("network",)),
     x(34, "a flood of plans", flood, "was used", "plan"),

@@ -34,6 +34,7 @@ STREAMS = {  # type, topic, QoS
 }
 FROZEN_M = 0.025  # a hand that moved so far must have changed the picture
 MOVED_M = 0.001  # from one picture that counts to the next
+TWICE_APART_S = 0.05
 
 
 class Relay(LeanNode):
@@ -130,6 +131,9 @@ class Relay(LeanNode):
         if kind == "again":
             for _ in range(order["times"]):
                 self._out[stream].publish(message)
+            return message
+        if kind == "twice":  # apart, or a queue of one would hold the second only
+            self._late.append((time.monotonic() + TWICE_APART_S, stream, message))
             return message
         if kind == "same stamp":
             first = self._first.setdefault(stream, message)
