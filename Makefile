@@ -2,13 +2,16 @@
 SHELL := bash
 ENV := source scripts/env.sh
 
-.PHONY: setup demo gate-study clean-run faults fuzz mutants test test-slow lint clean
+.PHONY: setup demo finetune-demo gate-study clean-run faults fuzz mutants test test-slow lint clean
 
 setup:  ## .venv with ROS, our messages and all dependencies
 	@scripts/setup
 
 demo: setup  ## the simulated arm plans with the world model; pictures in demo_output/
 	@$(ENV) && scripts/demo --output demo_output
+
+finetune-demo: setup  ## from demonstrations of an unseen robot to a model that plans for it; half an hour
+	@$(ENV) && scripts/finetune_demo --output finetune_output
 
 gate-study: setup  ## what the gate buys: the same episodes with it on and off, about 10 minutes
 	@$(ENV) && scripts/gate_study --output gate_study_output
@@ -38,4 +41,4 @@ lint: setup
 	@$(ENV) && python -m ruff check && python -m ruff format --check && python -m mypy
 
 clean:
-	rm -rf .venv demo_output gate_study_output clean_run_output fault_output fuzz_output mutants *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv demo_output finetune_output gate_study_output clean_run_output fault_output fuzz_output mutants *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -104,13 +104,13 @@ def begin(folder: Path, recording: Recording) -> Path:
 
 def keep(partial: Path, recording: Recording) -> Path:
     """Make a demonstration of it, atomically. Raises OSError; then it is as it was."""
-    kept = partial.with_suffix("")
-    if kept.exists():
-        raise FileExistsError(f"{kept} exists already")
+    whole = partial.with_suffix("")
+    if whole.exists():
+        raise FileExistsError(f"{whole} exists already")
     write_recording(partial, recording)
-    partial.rename(kept)
-    _sync(kept.parent)
-    return kept
+    partial.rename(whole)
+    _sync(whole.parent)
+    return whole
 
 
 def discard(partial: Path) -> None:
@@ -118,6 +118,12 @@ def discard(partial: Path) -> None:
     if partial.suffix != PARTIAL:
         raise ValueError(f"{partial} was kept; delete it by hand if you must")
     shutil.rmtree(partial)
+
+
+def kept(folder: Path) -> list[Recording]:
+    """Those that a person kept, in their order. Raises ValueError if one cannot be read."""
+    names = sorted(path.name for path in folder.glob("episode_*") if path.suffix != PARTIAL)
+    return [read_recording(folder / name) for name in names]
 
 
 def unfinished(folder: Path) -> list[str]:

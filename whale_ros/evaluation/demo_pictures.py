@@ -14,6 +14,7 @@ from whale_ros.imagination.mosaic import mosaic
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # after the choice of the backend
+from matplotlib.axes import Axes
 
 GREEN, RED, GREY = "#2a7f3f", "#c0392b", "#b0b0b0"
 SHOWN_CANDIDATES = 6
@@ -22,51 +23,28 @@ GAP_S = 0.5
 
 def draw_timeline(log: DemoLog, path: Path) -> None:
     """Uncertainty, threshold, candidates and gate state over time."""
-    zero = log.gate[0].time_s
-    figure, (top, middle, bottom) = plt.subplots(
-        3, 1, figsize=(14, 8), sharex=True, height_ratios=[4, 3, 1.2], layout="constrained"
-    )
-    beats = _with_gaps(log.heartbeats)
-    times = [h.time_s - zero for h in beats]
-    top.plot(times, [h.uncertainty for h in beats], color="#1f4e79", lw=1.2,
-             label="live, retracing from every image")  # fmt: skip
-    top.plot(times, [h.threshold for h in beats], color="#1f4e79", ls="--", lw=1,
-             label="its threshold")  # fmt: skip
-    for good, colour, label in ((True, GREEN, "candidates kept"), (False, RED, "rejected")):
-        points = [
-            (d.time_s - zero, c.uncertainty)
-            for d in log.decisions
-            for c in d.candidates
-            if c.verdict.startswith(("chosen", "passed")) == good
-        ]
-        if points:
-            top.scatter(*zip(*points, strict=True), s=9, color=colour, label=label, zorder=3)
-    thresholds = [c.threshold for d in log.decisions for c in d.candidates]
-    if thresholds:
-        top.axhline(thresholds[0], color=GREEN, ls=":", lw=1, label="threshold of candidates")
+    draw_timelines({"": log}, path)
+
+
+def draw_timelines(logs: dict[str, DemoLog], path: Path) -> None:
+    """The same of several, side by side, each under its name."""
+    lengths = [log.gate[-1].time_s - log.gate[0].time_s for log in logs.values()]
+    figure, axes = plt.subplots(
+        3, len(logs), figsize=(14, 8), sharex="col", sharey="row", height_ratios=[4, 3, 1.2],
+        width_ratios=lengths, layout="constrained", squeeze=False,
+    )  # fmt: skip
+    for (name, log), (top, middle, bottom) in zip(logs.items(), axes.T, strict=True):
+        _draw_timeline(log, top, middle, bottom)
+        top.set_title(name, fontsize=9, pad=18)
+    top, middle, bottom = axes[:, 0]
     top.set_ylabel("uncertainty")
     top.set_yscale("log")
-    middle.plot(times, [h.unfamiliarity for h in beats], color="#7a4b9a", lw=1.2)
-    middle.plot(times, [h.unfamiliarity_threshold for h in beats], color="#7a4b9a",
-                ls="--", lw=1)  # fmt: skip
     middle.set_ylabel("unfamiliarity\nof the image")
-    for begin, end, executing in _state_spans(log):
-        bottom.axvspan(begin - zero, end - zero, color=GREEN if executing else RED, lw=0)
     bottom.set_yticks([])
     bottom.set_ylabel("gate\n(red: hold)")
-    bottom.set_xlabel("time [s]")
-    for axis in (top, middle):
-        for d in log.disturbances:
-            axis.axvspan(d.begin_s - zero, d.end_s - zero, color="#f5c542", alpha=0.4, lw=0,
-                         label=d.kind if axis is top else None)  # fmt: skip
-    for episode in log.episodes:
-        for axis in (top, middle, bottom):
-            axis.axvline(episode.begin_s - zero, color=GREY, lw=0.8)
-        outcome = "done" if episode.success else "not done"
-        task = episode.task.removesuffix("-v3")
-        top.text(episode.begin_s - zero, 1.01, f" {task}: {outcome}", fontsize=8,
-                 transform=top.get_xaxis_transform())  # fmt: skip
-    figure.legend(*top.get_legend_handles_labels(), loc="outside lower center", fontsize=8, ncols=7)
+    # Of the last one, which has most to show.
+    handles = axes[0, -1].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", fontsize=8, ncols=7)
     figure.savefig(path, dpi=110)
     plt.close(figure)
 
@@ -103,6 +81,46 @@ def interesting_decisions(log: DemoLog, count: int) -> list[DecisionNote]:
         inside.sort(key=lambda d: -_variety(d))
         chosen += inside[:1]
     return chosen[:count]
+
+
+def _draw_timeline(log: DemoLog, top: Axes, middle: Axes, bottom: Axes) -> None:
+    zero = log.gate[0].time_s
+    beats = _with_gaps(log.heartbeats)
+    times = [h.time_s - zero for h in beats]
+    top.plot(times, [h.uncertainty for h in beats], color="#1f4e79", lw=1.2,
+             label="live, retracing from every image")  # fmt: skip
+    top.plot(times, [h.threshold for h in beats], color="#1f4e79", ls="--", lw=1,
+             label="its threshold")  # fmt: skip
+    for good, colour, label in ((True, GREEN, "candidates kept"), (False, RED, "rejected")):
+        points = [
+            (d.time_s - zero, c.uncertainty)
+            for d in log.decisions
+            for c in d.candidates
+            if c.verdict.startswith(("chosen", "passed")) == good
+        ]
+        if points:
+            x, y = zip(*points, strict=True)
+            top.scatter(x, y, s=9, color=colour, label=label, zorder=3)
+    thresholds = [c.threshold for d in log.decisions for c in d.candidates]
+    if thresholds:
+        top.axhline(thresholds[0], color=GREEN, ls=":", lw=1, label="threshold of candidates")
+    middle.plot(times, [h.unfamiliarity for h in beats], color="#7a4b9a", lw=1.2)
+    middle.plot(times, [h.unfamiliarity_threshold for h in beats], color="#7a4b9a",
+                ls="--", lw=1)  # fmt: skip
+    for begin, end, executing in _state_spans(log):
+        bottom.axvspan(begin - zero, end - zero, color=GREEN if executing else RED, lw=0)
+    bottom.set_xlabel("time [s]")
+    for axis in (top, middle):
+        for d in log.disturbances:
+            axis.axvspan(d.begin_s - zero, d.end_s - zero, color="#f5c542", alpha=0.4, lw=0,
+                         label=d.kind if axis is top else None)  # fmt: skip
+    for episode in log.episodes:
+        for axis in (top, middle, bottom):
+            axis.axvline(episode.begin_s - zero, color=GREY, lw=0.8)
+        outcome = "done" if episode.success else "not done"
+        task = episode.task.removesuffix("-v3")
+        top.text(episode.begin_s - zero, 1.01, f" {task}: {outcome}", fontsize=8,
+                 transform=top.get_xaxis_transform())  # fmt: skip
 
 
 def _with_gaps(beats: list[Heartbeat]) -> list[Heartbeat]:

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 
 import numpy as np
 
-from whale_ros.evaluation.demo_log import DemoLog, DisturbanceNote
+from whale_ros.evaluation.demo_log import DemoLog, DisturbanceNote, GateNote
 
 CHUNKS = 20  # a demonstration in which fewer are executed has shown nothing
 SLOW_PLAN_S = 0.55  # of a planning_latency_s of 0.8
@@ -85,10 +85,13 @@ def held_seconds(log: DemoLog) -> dict[str, float]:
     seconds: defaultdict[str, float] = defaultdict(float)
     for now, following in zip(log.gate, log.gate[1:], strict=False):
         if not now.executing:
-            reason = re.split("[:;,]", now.reason)[0]
-            seconds[" and ".join(now.failing) or reason] += following.time_s - now.time_s
+            seconds[kind_of_hold(now)] += following.time_s - now.time_s
     ranked = sorted(seconds.items(), key=lambda item: -item[1])
     return {reason: round(s, 2) for reason, s in ranked}
+
+
+def kind_of_hold(note: GateNote) -> str:
+    return " and ".join(note.failing) or re.split("[:;,]", note.reason)[0]
 
 
 def commands_while_held(log: DemoLog) -> int:

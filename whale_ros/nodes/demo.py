@@ -44,7 +44,7 @@ def main() -> None:
     isolate()
     began = time.monotonic()
     try:
-        with running_nodes(output / "logs", ("-p", "frames_every:=3")) as processes:
+        with running_nodes(output / "logs", planner=("-p", "frames_every:=3")) as processes:
             log = play(processes)
     except (RunFailed, ServiceRefused) as error:
         sys.exit(f"demo: {error}; what the nodes printed is in {output / 'logs'}")

@@ -1,4 +1,4 @@
-"""All nodes of the simulated system as processes, and a wait that notices when one has died."""
+"""Nodes of the simulated system as processes, and a wait that notices when one has died."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 
 from whale_ros.nodes.domain import take_domain
-from whale_ros.nodes.operator import Operator
 
 SOURCE = Path(__file__).resolve().parents[2]
 NODES = ("gate", "sim_robot", "world_model", "planner", "scripted_policy")
+PARAMETERS = {"demo_recorder": "recorder.yaml"}  # where it is not the node's name
 START_UP_S = 60.0
 
 
@@ -40,22 +41,23 @@ def isolate() -> None:
 
 
 @contextlib.contextmanager
-def running_nodes(logs: Path, planner: tuple[str, ...] = ()) -> Iterator[list[subprocess.Popen]]:
-    """The same executables and parameter files that launch/planner.launch.py starts.
+def running_nodes(
+    logs: Path, robot: str = "sim", nodes: tuple[str, ...] = NODES, **more: tuple[str, ...]
+) -> Iterator[list[subprocess.Popen]]:
+    """Nodes with their parameter files; those that launch/planner.launch.py starts, or others.
 
-    planner: more arguments of the planner, as in ("-p", "frames_every:=3").
+    robot: a name in config/robots. more: arguments by node, as in planner=("-p", "horizon:=8").
     """
     logs.mkdir(parents=True, exist_ok=True)
     config, executables = installed_or_source()
     with contextlib.ExitStack() as stack:
         processes = []
-        for name in NODES:
+        for name in nodes:
             log = stack.enter_context((logs / f"{name}.log").open("w"))
             command = [sys.executable, str(executables / name), "--ros-args"]
-            for file in (f"{name}.yaml", "robots/sim.yaml"):
+            for file in (PARAMETERS.get(name, f"{name}.yaml"), f"robots/{robot}.yaml"):
                 command += ["--params-file", str(config / file)]
-            if name == "planner":
-                command += planner
+            command += more.get(name, ())
             processes.append(subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT))
         try:
             yield processes
@@ -70,10 +72,18 @@ def running_nodes(logs: Path, planner: tuple[str, ...] = ()) -> Iterator[list[su
                     process.wait()
 
 
+class Waiting(Protocol):
+    """Who waits: an operator, or another node that knows what it waits for."""
+
+    def spin_once(self) -> None: ...
+    def all_ready(self) -> bool: ...
+    def explain(self) -> str: ...
+
+
 class Wait:
     """Spins an operator until something holds, as long as every process lives."""
 
-    def __init__(self, operator: Operator, processes: list[subprocess.Popen]) -> None:
+    def __init__(self, operator: Waiting, processes: list[subprocess.Popen]) -> None:
         self._operator, self._processes = operator, processes
 
     def __call__(self, condition: Callable[[], bool], seconds: float, what: str = "") -> bool:

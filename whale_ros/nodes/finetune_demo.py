@@ -1,0 +1,192 @@
+"""From demonstrations to a model of this robot: records them on the simulated bench, fine-tunes the
+shipped model, calibrates it, swaps it in and plans with it; writes what happened to a folder."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+
+import rclpy
+from rclpy.executors import ExternalShutdownException
+from tqdm import tqdm
+
+from whale_ros.evaluation.demo_log import EpisodeNote
+from whale_ros.evaluation.finetune_demo_summary import (
+    BASE,
+    CALIBRATED,
+    LEARNING,
+    NOT_CALIBRATED,
+    Story,
+    summarise_story,
+    why_failed,
+)
+from whale_ros.evaluation.hardware import hardware
+from whale_ros.imagination.calibration import CALIBRATION
+from whale_ros.nodes.demonstrations import record
+from whale_ros.nodes.finetune_observer import FinetuneObserver
+from whale_ros.nodes.operator import ServiceRefused
+from whale_ros.nodes.processes import (
+    NODES,
+    RunFailed,
+    Wait,
+    installed_or_source,
+    isolate,
+    running_nodes,
+)
+from whale_ros.world_model.checkpoint import CARD, SHIPPED, WEIGHTS
+
+ROBOT, TASK = "bench", "slide-block"
+CALIBRATING = 12  # demonstrations; an alpha of 0.1 takes 9 episodes
+FIRST_SEED, FIRST_TO_CALIBRATE, FIRST_TO_PLAN = 0, 10_000, 20_000
+REPLAYED = 200  # episodes of the old robot, if none are given
+PLANNED = 5  # episodes
+EPISODE_S, AFTER_SUCCESS_S = 25.0, 2.0
+CLOSED_S = 10.0  # for which a gate is watched that must stay closed
+BAR = "{desc}: {n:.0f}/{total:.0f} s{postfix}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="finetune_demo", description=__doc__)
+    parser.add_argument("--output", type=Path, default=Path("finetune_output"))
+    parser.add_argument("--demonstrations", type=int, default=10, help="default: %(default)s")
+    parser.add_argument(
+        "--replay", type=Path, help="episodes of the old robot; default: some are collected"
+    )
+    options = parser.parse_args()
+    output: Path = options.output
+    output.mkdir(parents=True, exist_ok=True)
+    isolate()
+    story = Story(went_on=(output / "demonstrations").exists())
+    try:
+        _tell(story, output, options.demonstrations, options.replay or output / "replay")
+    except (RunFailed, ServiceRefused) as error:
+        sys.exit(f"finetune_demo: {error}; what the nodes printed is in {output / 'logs'}")
+    except (KeyboardInterrupt, ExternalShutdownException):
+        sys.exit("finetune_demo: interrupted; the same command goes on")
+    if failures := _write(story, output):
+        sys.exit("finetune_demo: " + "; ".join(failures))
+
+
+def _tell(story: Story, output: Path, demonstrations: int, replay: Path) -> None:
+    """Raises RunFailed, ServiceRefused."""
+    bags, more, logs = output / "demonstrations", output / "more_demonstrations", output / "logs"
+    data, others = output / "data", output / "more_data"
+    rclpy.init()
+    try:
+        with _part(story, "record", f"{demonstrations} demonstrations of {TASK} on {ROBOT}"):
+            seeds = range(FIRST_SEED, FIRST_SEED + demonstrations)
+            story.demonstrations = record(bags, ROBOT, TASK, seeds, logs / "recording")
+        with _part(story, "record more", f"{CALIBRATING} others, to calibrate with"):
+            seeds = range(FIRST_TO_CALIBRATE, FIRST_TO_CALIBRATE + CALIBRATING)
+            story.calibrating = record(more, ROBOT, TASK, seeds, logs / "recording")
+        with _part(story, "convert", "bags to episodes"):
+            _whale("convert", bags, data)
+            _whale("convert", more, others)
+        with _part(story, "collect", "episodes of the old robot, against forgetting"):
+            if not (replay / "manifest.json").exists():
+                _whale("collect", replay, "--episodes", REPLAYED, "--held-out-episodes", 1)
+        with running_nodes(logs / "planning", ROBOT, (*NODES, "trainer")) as processes:
+            observer = FinetuneObserver(story)
+            try:
+                _swap(story, observer, Wait(observer, processes), data, others, replay)
+            finally:
+                observer.destroy_node()
+    finally:
+        rclpy.try_shutdown()
+    story.base_afterwards = _hash_of(SHIPPED)
+
+
+def _swap(
+    story: Story, observer: FinetuneObserver, wait: Wait, data: Path, others: Path, replay: Path
+) -> None:
+    """Another model is made while the nodes run, and takes over.
+
+    Raises RunFailed, ServiceRefused.
+    """
+    run = data.parent / "run"
+    made = run / "checkpoint"
+    wait.for_the_nodes()
+    story.base = _hash_of(SHIPPED)
+    with _part(story, "try the base", "the gate must stay closed"), observer.noting(BASE):
+        _play(observer, wait, FIRST_TO_PLAN, CLOSED_S)
+    with _part(story, "finetune", "the base runs on"), observer.noting(LEARNING):
+        print(observer.train(data, replay, run, wait))
+    story.card = json.loads((made / CARD).read_text())
+    story.finetuned = _hash_of(made)
+    (made / CALIBRATION).unlink(missing_ok=True)  # of an earlier run
+    with _part(story, "swap", "not calibrated: the gate must stay closed"):
+        print(f"load_checkpoint says: {observer.load(made, wait)}")
+        with observer.noting(NOT_CALIBRATED):
+            _play(observer, wait, FIRST_TO_PLAN, CLOSED_S)
+    with _part(story, "calibrate", "with demonstrations that were not learnt from"):
+        _whale("calibrate", others, "--checkpoint", made)
+    with _part(story, "plan", f"{PLANNED} episodes with the fine-tuned model"):
+        print(f"load_checkpoint says: {observer.load(made, wait) or 'ready'}")
+        with observer.noting(CALIBRATED):
+            for number in range(PLANNED):
+                _play(observer, wait, FIRST_TO_PLAN + number, EPISODE_S)
+
+
+def _play(observer: FinetuneObserver, wait: Wait, seed: int, seconds: float) -> None:
+    """One scene for so long, or until the task is done, with the gate on."""
+    observer.reset_task(TASK, seed, wait)
+    begin, began, succeeded_at = observer.now(), time.monotonic(), None
+    with tqdm(total=round(seconds), desc=f"scene {seed}", bar_format=BAR) as progress:
+        while (passed := time.monotonic() - began) < seconds:
+            wait(lambda: False, 0.1)
+            progress.set_postfix_str(observer.describe(), refresh=False)
+            progress.update(passed - progress.n)
+            if observer.success and succeeded_at is None:
+                succeeded_at, seconds = passed, min(seconds, passed + AFTER_SUCCESS_S)
+    note = EpisodeNote(TASK, seed, begin, observer.now(), succeeded_at is not None)
+    observer.log.episodes.append(note)
+
+
+@contextlib.contextmanager
+def _part(story: Story, name: str, what: str) -> Iterator[None]:
+    """Say what comes, and note how long it took."""
+    print(f"\n{name}: {what}", flush=True)
+    began = time.monotonic()
+    yield
+    story.seconds[name] = time.monotonic() - began
+
+
+def _whale(*arguments: object) -> None:
+    """As a person would type it, in a process of its own. Raises RunFailed."""
+    _, executables = installed_or_source()
+    words = list(map(str, arguments))
+    print("$ whale " + " ".join(words), flush=True)
+    done = subprocess.run([sys.executable, str(executables / "whale"), *words])
+    if done.returncode:
+        raise RunFailed(f"`whale {' '.join(words)}` ended with status {done.returncode}")
+
+
+def _hash_of(checkpoint: Path) -> str:
+    return sha256((checkpoint / WEIGHTS).read_bytes()).hexdigest()
+
+
+def _write(story: Story, output: Path) -> list[str]:
+    """summary.json and the pictures; returns what should have held and did not."""
+    from whale_ros.evaluation.finetune_demo_pictures import (
+        draw_before_and_after,
+        draw_demonstrations,
+        draw_gate,
+    )
+
+    print("\nDrawing pictures ...", flush=True)
+    data, made = output / "data", output / "run" / "checkpoint"
+    draw_demonstrations(data, output / "demonstrations.png")
+    draw_before_and_after(SHIPPED, made, data, output / "before_and_after.png")
+    draw_gate(story, output / "gate.png")
+    summary = summarise_story(story) | {"hardware": hardware()}
+    (output / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
+    print(json.dumps(summary, indent=1))
+    print(f"\nPictures and summary.json are in {output}/; begin with before_and_after.png")
+    return why_failed(summary)
