@@ -86,17 +86,17 @@ class Operator(LeanNode):
     def reset_task(self, task: str, seed: int, wait: Wait, mode: str = "gate") -> None:
         """As a person would: hold the arm, rearrange the scene, let the gate go on in `mode`."""
         before = self._episode
-        self._call(self._mode, SetGateMode.Request(mode="hold"), wait)
-        self._call(self._reset, ResetTask.Request(task=task, seed=seed), wait)
+        self.call(self._mode, SetGateMode.Request(mode="hold"), wait)
+        self.call(self._reset, ResetTask.Request(task=task, seed=seed), wait)
         wait(lambda: self._episode > before, 10.0, f"the reset to {task}")
         if self._gate is not None and self._gate.state == GateStatus.LATCHED:
-            self._call(self._unlatch, Trigger.Request(), wait)
-        self._call(self._mode, SetGateMode.Request(mode=mode), wait)
+            self.call(self._unlatch, Trigger.Request(), wait)
+        self.call(self._mode, SetGateMode.Request(mode=mode), wait)
         self.success, self.contact_force = False, 0.0
         self._held_since = time.monotonic()
 
     def degrade(self, kind: str, amount: float, wait: Wait) -> None:
-        self._call(self._degrade, Degrade.Request(kind=kind, amount=amount), wait)
+        self.call(self._degrade, Degrade.Request(kind=kind, amount=amount), wait)
 
     def set_policy(self, behavior: str, wait: Wait) -> None:
         """How the scripted policy acts from now on."""
@@ -109,7 +109,7 @@ class Operator(LeanNode):
             reason = answer.results[0].reason if answer else "no answer"
             raise ServiceRefused(f"{self._policy.srv_name}: {reason}")
 
-    def _call(self, client: Client, request: object, wait: Wait) -> None:
+    def call(self, client: Client, request: object, wait: Wait) -> None:
         future = client.call_async(request)
         wait(future.done, 20.0, client.srv_name)
         answer = future.result()
