@@ -23,7 +23,27 @@ def _run(**usage) -> CleanRun:
         Stop(90.0, 1.0, ("heartbeat",), "newest heartbeat is old", "push-v3", 8),
     ]
     episodes = [("reach-v3", 7, True), ("push-v3", 8, False)]
-    return CleanRun(100.0, 80.0, stops, episodes, usage)
+    return CleanRun(100.0, 80.0, 17.0, stops, episodes, usage)
+
+
+def test_a_stop_lasts_until_the_arm_moves_again():
+    run = CleanRun()
+    for begin_s, seconds, moves, checks, reason in (
+        (0.0, 1.0, True, (), ""),
+        (1.0, 0.25, False, (), "waiting for an approved chunk"),
+        (1.25, 0.5, False, ("uncertainty",), "unsure"),
+        (1.75, 1.0, False, (), "all checks pass, 1.00 s until release"),
+        (2.75, 0.25, False, ("heartbeat", "uncertainty"), "late"),
+        (3.0, 2.0, True, (), ""),
+        (5.0, 0.5, False, ("familiarity",), "unfamiliar"),
+    ):
+        run.add(begin_s, seconds, moves, checks, reason, ("push-v3", 3))
+    run.end_stop()
+    assert run.stops == [
+        Stop(1.25, 1.75, ("uncertainty", "heartbeat"), "unsure", "push-v3", 3),
+        Stop(5.0, 0.5, ("familiarity",), "unfamiliar", "push-v3", 3),
+    ]
+    assert (run.seconds, run.executing_s, run.waiting_s) == (5.5, 3.0, 0.25)
 
 
 def test_stops_are_added_up_by_check():

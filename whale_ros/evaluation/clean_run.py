@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 SETTLED_SHARE = 0.2  # of a run, in which caches fill and nothing counts as growth yet
 KINDS = ("rss_mib", "file_descriptors", "threads")
+NOTHING_PASSED = "no candidate"  # the planner trusted none
 
 
 @dataclass(frozen=True)
 class Stop:
-    """The gate held although nothing was wrong."""
+    """The gate held although nothing was wrong: from the first check that failed to motion."""
 
     begin_s: float  # since the run began
     seconds: float
@@ -37,13 +38,42 @@ class Usage:
 
 @dataclass
 class CleanRun:
-    seconds: float = (
-        0.0  # counted, from the first motion of each episode (or what should be) to its end
-    )
+    seconds: float = 0.0  # from the first motion of each episode (or what should be) to its end
     executing_s: float = 0.0
+    waiting_s: float = 0.0  # for a plan that was late, while nothing failed
     stops: list[Stop] = field(default_factory=list)
     episodes: list[tuple[str, int, bool]] = field(default_factory=list)  # task, seed, success
     usage: dict[str, list[Usage]] = field(default_factory=dict)  # by process
+    _stop: Stop | None = None
+
+    def add(
+        self,
+        begin_s: float,
+        seconds: float,
+        moves: bool,
+        checks: tuple[str, ...],
+        reason: str,
+        scene: tuple[str, int],
+    ) -> None:
+        """What the gate said for so long. A stop lasts until the arm moves again: the clean
+        second and the new plan that it takes are time lost to it."""
+        self.seconds += seconds
+        if moves:
+            self.executing_s += seconds
+            self.end_stop()
+        elif self._stop is not None:
+            known = self._stop
+            more = tuple(dict.fromkeys((*known.checks, *checks)))
+            self._stop = replace(known, seconds=known.seconds + seconds, checks=more)
+        elif checks:
+            self._stop = Stop(begin_s, seconds, checks, reason, *scene)
+        else:
+            self.waiting_s += seconds
+
+    def end_stop(self) -> None:
+        if self._stop is not None:
+            self.stops.append(self._stop)
+        self._stop = None
 
 
 def read_usage(pid: int, time_s: float) -> Usage:
@@ -68,6 +98,7 @@ def summarise(run: CleanRun) -> dict:
     return {
         "counted_s": round(run.seconds, 1),
         "executing_s": round(run.executing_s, 1),
+        "waiting_for_a_plan_s": round(run.waiting_s, 1),
         "false_stops": len(run.stops),
         "false_stop_s": round(stopped, 1),
         "false_stop_share": round(stopped / run.seconds, 4) if run.seconds else None,
@@ -106,7 +137,8 @@ def table(summary: dict) -> str:
     share = summary["false_stop_share"]
     lines = [
         f"{summary['episodes']} episodes, {summary['successes']} successes; executing "
-        f"{summary['executing_s']:.0f} of {summary['counted_s']:.0f} s",
+        f"{summary['executing_s']:.0f} of {summary['counted_s']:.0f} s, waiting for a plan "
+        f"{summary['waiting_for_a_plan_s']:.0f} s",
         "false stops: "
         + ("no motion to stop" if share is None else f"{100 * share:.2f} % of the time")
         + f", {summary['false_stops']} stops, {summary['false_stop_s']:.1f} s",

@@ -16,16 +16,16 @@ from rclpy.executors import ExternalShutdownException
 from tqdm import tqdm
 
 from whale_ros.evaluation.clean_run import (
+    NOTHING_PASSED,
     CleanRun,
-    Stop,
     draw,
     read_usage,
     summarise,
     table,
 )
 from whale_ros.evaluation.hardware import hardware
-from whale_ros.msg import GateStatus
-from whale_ros.nodes.operator import Operator, ServiceRefused
+from whale_ros.msg import GateStatus, PlanDecision
+from whale_ros.nodes.operator import ALL, Operator, ServiceRefused
 from whale_ros.nodes.processes import NODES, RunFailed, Wait, isolate, running_nodes
 from whale_ros.sim.arm import TASKS
 
@@ -68,7 +68,7 @@ def _write(run: CleanRun, output: Path) -> None:
 
 
 class _Observer(Operator):
-    """Adds up how long the gate executed, and which checks held it, while it is told to count."""
+    """Tells the run what the gate and the planner say, while it counts."""
 
     def __init__(self, run: CleanRun) -> None:
         super().__init__("clean_run")
@@ -77,11 +77,12 @@ class _Observer(Operator):
         self.run = run
         self._counts = False
         self._last: tuple[float, GateStatus] | None = None
-        self._stop: Stop | None = None
+        self._decided = ""
+        self.create_subscription(PlanDecision, "planner/decision", self._on_decision, ALL)
 
     def count(self, on: bool) -> None:
         self._counts, self._last = on, None
-        self._end_stop()
+        self.run.end_stop()
 
     def on_gate(self, message: GateStatus) -> None:
         super().on_gate(message)
@@ -93,26 +94,15 @@ class _Observer(Operator):
         self._last = now, message
 
     def _add(self, seconds: float, begin_s: float, status: GateStatus) -> None:
-        self.run.seconds += seconds
-        if status.state == GateStatus.EXECUTING:
-            self.run.executing_s += seconds
         checks = tuple(check.name for check in status.checks if not check.ok)
-        stopped = status.state != GateStatus.EXECUTING and checks
-        if not stopped:
-            self._end_stop()
-        elif self._stop is None:
-            self._stop = Stop(begin_s, seconds, checks, status.reason, self.task, self.seed)
-        else:
-            known = self._stop
-            more = tuple(dict.fromkeys((*known.checks, *checks)))
-            self._stop = Stop(
-                known.begin_s, known.seconds + seconds, more, known.reason, self.task, self.seed
-            )
+        reason = status.reason
+        if not checks and self._decided:
+            checks, reason = (NOTHING_PASSED,), self._decided
+        moves = status.state == GateStatus.EXECUTING
+        self.run.add(begin_s, seconds, moves, checks, reason, (self.task, self.seed))
 
-    def _end_stop(self) -> None:
-        if self._stop is not None:
-            self.run.stops.append(self._stop)
-        self._stop = None
+    def _on_decision(self, message: PlanDecision) -> None:
+        self._decided = "" if message.chosen_id else message.reason
 
 
 def _play(processes: list[subprocess.Popen], seconds: float, run: CleanRun) -> None:
