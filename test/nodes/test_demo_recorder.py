@@ -221,6 +221,26 @@ def test_a_frozen_camera_is_shown_and_stored(ros, start, folder):
     assert json.loads((folder / "episode_000000" / "recording.json").read_text())["format"] == 1
 
 
+class PosesWithPictures(Robot):
+    """A pose right before each picture, and no other."""
+
+    def _tick(self, topic) -> None:
+        if topic == "/camera/image":
+            super()._tick("/ee_pose")
+        if topic != "/ee_pose":
+            super()._tick(topic)
+
+
+def test_a_picture_that_comes_after_its_pose_is_not_skewed(ros, start, folder):
+    PosesWithPictures(ros)
+    recorder = Recorder(ros, start, folder)
+    recorder.start()
+    ros.wait(lambda: recorder.statuses[-1].duration_s > 1.5, "some pictures")
+    recorder.keep()
+    (skew,) = (c for c in read_recording(folder / "episode_000000").checks if c["name"] == "skew")
+    assert skew["value"] < 0.01
+
+
 def test_a_killed_recorder_loses_less_than_a_second(ros, start, folder):
     robot = Robot(ros)
     recorder = Recorder(ros, start, folder)

@@ -90,10 +90,11 @@ class DemoRecorder(LeanNode):
 
     # What comes
 
-    def _on_message(self, key: str, topic: Topic, message: bytes, sent: int, age_s: float) -> None:
+    def _on_message(
+        self, key: str, topic: Topic, message: bytes, sent: int, received: int, steady_s: float
+    ) -> None:
         stamp_s = self._watch(key, topic, message)
-        self._checks.feed(key, topic, time.monotonic() - age_s, stamp_s, len(message))
-        received = self.get_clock().now().nanoseconds - int(age_s * 1e9)
+        self._checks.feed(key, topic, steady_s, stamp_s, len(message))
         self._session.write(topic, received, sent, message)
 
     def _watch(self, key: str, topic: Topic, message: bytes) -> float | None:

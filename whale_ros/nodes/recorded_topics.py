@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
+from operator import itemgetter
+from time import monotonic
 from typing import Any
 
 import yaml
@@ -21,8 +23,8 @@ from whale_ros.nodes.topics import type_name, why_silent, wrong_type
 
 LATCHED = 20  # messages of a topic that are there before an episode begins, as of /tf_static
 
-# key, topic, message, when it was sent [ns], how long ago it was received [s]
-OnMessage = Callable[[str, Topic, bytes, int, float], None]
+# key, topic, message, when it was sent and received [ns], and received by a steady clock [s]
+OnMessage = Callable[[str, Topic, bytes, int, int, float], None]
 
 
 class _Polled(CallbackGroup):
@@ -74,17 +76,23 @@ class RecordedTopics:
                     self.refused[key] = f"{name}: {error}"
 
     def take(self) -> None:
-        """Hand over what has come since the last time."""
+        """Hand over what has come since the last time, in the order in which it came."""
+        come = []
         for key, subscription in self._subscriptions.items():
             with subscription.handle:
                 while taken := subscription.handle.take_message(subscription.msg_type, True):
                     message, info = taken
-                    sent, received = info["source_timestamp"], info["received_timestamp"]
-                    # Not every middleware tells when a message was received.
-                    age_s = max(0.0, (time.time_ns() - received) * 1e-9) if received > 0 else 0.0
-                    if key in self._last:
-                        self._last[key].append((message, sent))
-                    self._on_message(key, self.topics[key], message, sent, age_s)
+                    come.append(
+                        (info["received_timestamp"], key, message, info["source_timestamp"])
+                    )
+        # Once for all, so that they keep their order when this process has to wait.
+        wall, now, steady_s = time.time_ns(), self._node.get_clock().now().nanoseconds, monotonic()
+        for received, key, message, sent in sorted(come, key=itemgetter(0)):
+            # Not every middleware tells when a message was received.
+            age = max(0, wall - received) if received > 0 else 0
+            if key in self._last:
+                self._last[key].append((message, sent))
+            self._on_message(key, self.topics[key], message, sent, now - age, steady_s - age * 1e-9)
 
     def why_missing(self, key: str) -> str:
         """Why a topic cannot be recorded; empty if it has a publisher of the right type."""
