@@ -23,6 +23,7 @@ NODES = ("sim_robot", "demonstrator", "demo_recorder")
 LATCHED = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 ANSWER_S = 20.0
 DEMONSTRATION_S = 40.0  # the demonstrator gives up before
+SHORTEST_S = 5.0  # less gives no episode: a quick demonstration ends in stillness
 
 
 def record(
@@ -81,6 +82,7 @@ class Demonstrations(RecorderClient):
         self._answer(self._demonstrate.call_async(Trigger.Request()), wait)
         wait(lambda: self._active, ANSWER_S, "the demonstration to begin")
         wait(lambda: not self._active, DEMONSTRATION_S, "the demonstration to end")
+        wait(lambda: self._recorded_s() > SHORTEST_S, ANSWER_S, "the recording to be long enough")
         return self._answer(self.keep(self._state.success), wait)
 
     def _start(self, wait: Wait) -> None:
@@ -104,6 +106,9 @@ class Demonstrations(RecorderClient):
 
     def _episode(self) -> int:
         return self._state.episode if self._state else -1
+
+    def _recorded_s(self) -> float:
+        return self.status.duration_s if self.status else 0.0
 
     def _on_state(self, message: SimState) -> None:
         self._state = message
