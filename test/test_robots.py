@@ -56,6 +56,11 @@ def test_there_are_the_arms_that_the_documentation_names():
     assert {"sim", "bench", "ur", "franka", "xarm", "kortex", "so101"} <= set(ROBOTS)
 
 
+def test_no_file_names_a_task_for_every_node(robot):
+    # The world model's `task` is one that it was calibrated for: with another it trusts nothing.
+    assert "task" not in robot[1]
+
+
 def test_every_key_is_a_parameter_of_some_node(robot):
     known = {row.name for node in NODES for row in node.PARAMETERS}
     assert set(robot[1]) <= known
