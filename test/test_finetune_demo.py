@@ -20,7 +20,7 @@ def test_the_fine_tuning_demonstration_shows_what_it_should(tmp_path):
     assert done.returncode == 0, done.stderr[-2000:]
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["demonstrations"]["recorded"] == 10
-    assert summary["gate"]["fine-tuned, calibrated"]["chunks_executed"] >= 5
+    assert summary["gate"]["fine-tuned and calibrated"]["chunks_executed"] >= 5
     assert summary["planning"]["commands_while_held"] == 0
     for picture in ("demonstrations.png", "before_and_after.png", "gate.png"):
         assert (tmp_path / picture).stat().st_size > 10_000

@@ -12,8 +12,8 @@ from whale_ros.evaluation.demo_summary import (
     summarise,
 )
 
-BASE, LEARNING = "base", "base, while another learns"
-NOT_CALIBRATED, CALIBRATED = "fine-tuned, not calibrated", "fine-tuned, calibrated"
+BASE, LEARNING = "base", "base while another learns"
+NOT_CALIBRATED, CALIBRATED = "fine-tuned", "fine-tuned and calibrated"
 CHUNKS = 5  # fewer show nothing
 SHOWN_STEP = "8"
 

@@ -33,7 +33,7 @@ from whale_ros.nodes.demonstrations import record
 from whale_ros.nodes.finetune_observer import FinetuneObserver
 from whale_ros.nodes.operator import ServiceRefused
 from whale_ros.nodes.processes import (
-    NODES,
+    START_UP_S,
     RunFailed,
     Wait,
     installed_or_source,
@@ -43,6 +43,8 @@ from whale_ros.nodes.processes import (
 from whale_ros.world_model.checkpoint import CARD, SHIPPED, WEIGHTS
 
 ROBOT, TASK = "bench", "slide-block"
+PLANNING = ("planner", "scripted_policy")  # only while something is planned
+RUNNING = ("gate", "sim_robot", "world_model", "trainer")
 CALIBRATING = 12  # demonstrations; an alpha of 0.1 takes 9 episodes
 FIRST_SEED, FIRST_TO_CALIBRATE, FIRST_TO_PLAN = 0, 10_000, 20_000
 REPLAYED = 200  # episodes of the old robot, if none are given
@@ -92,10 +94,10 @@ def _tell(story: Story, output: Path, demonstrations: int, replay: Path) -> None
         with _part(story, "collect", "episodes of the old robot, against forgetting"):
             if not (replay / "manifest.json").exists():
                 _whale("collect", replay, "--episodes", REPLAYED, "--held-out-episodes", 1)
-        with running_nodes(logs / "planning", ROBOT, (*NODES, "trainer")) as processes:
+        with running_nodes(logs / "running", ROBOT, RUNNING) as processes:
             observer = FinetuneObserver(story)
             try:
-                _swap(story, observer, Wait(observer, processes), data, others, replay)
+                _swap(story, observer, processes, output, replay)
             finally:
                 observer.destroy_node()
     finally:
@@ -104,34 +106,43 @@ def _tell(story: Story, output: Path, demonstrations: int, replay: Path) -> None
 
 
 def _swap(
-    story: Story, observer: FinetuneObserver, wait: Wait, data: Path, others: Path, replay: Path
+    story: Story,
+    observer: FinetuneObserver,
+    processes: list[subprocess.Popen],
+    output: Path,
+    replay: Path,
 ) -> None:
     """Another model is made while the nodes run, and takes over.
 
     Raises RunFailed, ServiceRefused.
     """
-    run = data.parent / "run"
-    made = run / "checkpoint"
+    run, made, wait = output / "run", output / "run" / "checkpoint", Wait(observer, processes)
+
+    def play(name: str, scenes: int, seconds: float) -> None:
+        with running_nodes(output / "logs" / name, ROBOT, PLANNING) as more:
+            patience = Wait(observer, [*processes, *more])
+            patience(observer.is_planned_for, START_UP_S, "planner and policy")
+            with observer.noting(name):
+                for number in range(scenes):
+                    _play(observer, patience, FIRST_TO_PLAN + number, seconds)
+
     wait.for_the_nodes()
     story.base = _hash_of(SHIPPED)
-    with _part(story, "try the base", "the gate must stay closed"), observer.noting(BASE):
-        _play(observer, wait, FIRST_TO_PLAN, CLOSED_S)
+    with _part(story, "try the base", "the gate must stay closed"):
+        play(BASE, 1, CLOSED_S)
     with _part(story, "finetune", "the base runs on"), observer.noting(LEARNING):
-        print(observer.train(data, replay, run, wait))
+        print(observer.train(output / "data", replay, run, wait))
     story.card = json.loads((made / CARD).read_text())
     story.finetuned = _hash_of(made)
     (made / CALIBRATION).unlink(missing_ok=True)  # of an earlier run
     with _part(story, "swap", "not calibrated: the gate must stay closed"):
         print(f"load_checkpoint says: {observer.load(made, wait)}")
-        with observer.noting(NOT_CALIBRATED):
-            _play(observer, wait, FIRST_TO_PLAN, CLOSED_S)
+        play(NOT_CALIBRATED, 1, CLOSED_S)
     with _part(story, "calibrate", "with demonstrations that were not learnt from"):
-        _whale("calibrate", others, "--checkpoint", made)
+        _whale("calibrate", output / "more_data", "--checkpoint", made)
     with _part(story, "plan", f"{PLANNED} episodes with the fine-tuned model"):
         print(f"load_checkpoint says: {observer.load(made, wait) or 'ready'}")
-        with observer.noting(CALIBRATED):
-            for number in range(PLANNED):
-                _play(observer, wait, FIRST_TO_PLAN + number, EPISODE_S)
+        play(CALIBRATED, PLANNED, EPISODE_S)
 
 
 def _play(observer: FinetuneObserver, wait: Wait, seed: int, seconds: float) -> None:

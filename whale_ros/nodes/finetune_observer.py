@@ -37,6 +37,9 @@ class FinetuneObserver(DemoObserver):
         """A trainer is there, and the others."""
         return super().all_ready() and self._trainer.server_is_ready()
 
+    def is_planned_for(self) -> bool:
+        return all(map(self.count_publishers, ("approved_chunk", "policy/candidates")))
+
     def on_heartbeat(self, message: Uncertainty) -> None:
         super().on_heartbeat(message)
         self._runs = message.checkpoint
