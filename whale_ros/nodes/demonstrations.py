@@ -1,11 +1,15 @@
-"""Records demonstrations of the simulated arm, one after the other, by the nodes' services."""
+"""Records demonstrations of the simulated bench, one after the other, by the nodes' services."""
 
 from __future__ import annotations
 
+import argparse
+import sys
 import time
 from pathlib import Path
 
+import rclpy
 from rclpy.client import Client
+from rclpy.executors import ExternalShutdownException
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.task import Future
 from std_msgs.msg import Bool
@@ -15,10 +19,11 @@ from tqdm import tqdm
 from whale_ros.data.recording import kept
 from whale_ros.msg import SimState
 from whale_ros.nodes.operator import ServiceRefused
-from whale_ros.nodes.processes import Wait, running_nodes
+from whale_ros.nodes.processes import RunFailed, Wait, isolate, running_nodes
 from whale_ros.nodes.recorder_client import RecorderClient
 from whale_ros.srv import ResetTask
 
+ROBOT, TASK = "bench", "slide-block"
 NODES = ("sim_robot", "demonstrator", "demo_recorder")
 LATCHED = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 ANSWER_S = 20.0
@@ -26,25 +31,49 @@ DEMONSTRATION_S = 40.0  # the demonstrator gives up before
 SHORTEST_S = 5.0  # less gives no episode: a quick demonstration ends in stillness
 
 
-def record(
-    folder: Path, robot: str, task: str, seeds: range, logs: Path, title: str = "recording"
-) -> list[bool]:
-    """Demonstrate and record each seed that is not recorded yet; whether each one succeeded.
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="demonstrate", description=__doc__)
+    parser.add_argument("folder", type=Path, help="for the bags; those that are there count")
+    parser.add_argument("--demonstrations", type=int, default=10, help="default: %(default)s")
+    parser.add_argument(
+        "--first-seed",
+        type=int,
+        default=0,
+        help="each scene has its own; default: %(default)s",
+    )
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    seeds = range(options.first_seed, options.first_seed + options.demonstrations)
+    isolate()
+    rclpy.init()
+    logs = options.folder / "logs"
+    try:
+        successes = record(options.folder, seeds, logs)
+    except (RunFailed, ServiceRefused) as error:
+        sys.exit(f"demonstrate: {error}; what the nodes printed is in {logs}")
+    except (KeyboardInterrupt, ExternalShutdownException):
+        sys.exit("demonstrate: interrupted; the same command goes on")
+    finally:
+        rclpy.try_shutdown()
+    told = f"{len(successes)} demonstrations, {sum(successes)} of them successes"
+    print(f"{told}, are in {options.folder}")
+
+
+def record(folder: Path, seeds: range, logs: Path) -> list[bool]:
+    """Demonstrate and record what is not recorded yet; whether each one succeeded.
 
     rclpy must have been initialised. Raises RunFailed, ServiceRefused.
     """
     if len(there := kept(folder)) < len(seeds):
-        recorder = ("-p", f"folder:={folder.absolute()}", "-p", f"robot:={robot}")
-        with running_nodes(logs, robot, NODES, demo_recorder=recorder) as processes:
+        recorder = ("-p", f"folder:={folder.absolute()}", "-p", f"robot:={ROBOT}")
+        with running_nodes(logs, ROBOT, NODES, demo_recorder=recorder) as processes:
             session = Demonstrations()
             wait = Wait(session, processes)
             try:
                 wait.for_the_nodes()
-                progress = tqdm(
-                    seeds[len(there) :], title, len(seeds), initial=len(there), unit="demonstration"
-                )
-                for seed in progress:
-                    progress.set_postfix_str(session.demonstrate(task, seed, wait)[:70])
+                missing = tqdm(seeds[len(there) :], "recording", len(seeds), initial=len(there))
+                for seed in missing:
+                    missing.set_postfix_str(session.demonstrate(seed, wait)[:60])
             finally:
                 session.destroy_node()
     return [bool(recording.success) for recording in kept(folder)[: len(seeds)]]
@@ -72,12 +101,12 @@ class Demonstrations(RecorderClient):
         recorder = self.status.message if self.status else "nothing was heard of it"
         return f"recorder: {recorder}; arm: {'heard of' if self._state else 'not heard of'}"
 
-    def demonstrate(self, task: str, seed: int, wait: Wait) -> str:
+    def demonstrate(self, seed: int, wait: Wait) -> str:
         """One scene, demonstrated, recorded and kept; what the recorder says of it."""
         assert self._state is not None
         before = self._state.episode
-        self._answer(self._reset.call_async(ResetTask.Request(task=task, seed=seed)), wait)
-        wait(lambda: self._episode() > before, ANSWER_S, f"the reset to {task}")
+        self._answer(self._reset.call_async(ResetTask.Request(task=TASK, seed=seed)), wait)
+        wait(lambda: self._episode() > before, ANSWER_S, f"the reset to {TASK}")
         self._start(wait)
         self._answer(self._demonstrate.call_async(Trigger.Request()), wait)
         wait(lambda: self._active, ANSWER_S, "the demonstration to begin")

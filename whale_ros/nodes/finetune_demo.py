@@ -29,7 +29,7 @@ from whale_ros.evaluation.finetune_demo_summary import (
 )
 from whale_ros.evaluation.hardware import hardware
 from whale_ros.imagination.calibration import CALIBRATION
-from whale_ros.nodes.demonstrations import record
+from whale_ros.nodes.demonstrations import ROBOT, TASK, record
 from whale_ros.nodes.finetune_observer import FinetuneObserver
 from whale_ros.nodes.operator import ServiceRefused
 from whale_ros.nodes.processes import (
@@ -42,7 +42,6 @@ from whale_ros.nodes.processes import (
 )
 from whale_ros.world_model.checkpoint import CARD, SHIPPED, WEIGHTS
 
-ROBOT, TASK = "bench", "slide-block"
 PLANNING = ("planner", "scripted_policy")  # only while something is planned
 RUNNING = ("gate", "sim_robot", "world_model", "trainer")
 CALIBRATING = 12  # demonstrations; an alpha of 0.1 takes 9 episodes
@@ -84,10 +83,10 @@ def _tell(story: Story, output: Path, demonstrations: int, replay: Path) -> None
     try:
         with _part(story, "record", f"{demonstrations} demonstrations of {TASK} on {ROBOT}"):
             seeds = range(FIRST_SEED, FIRST_SEED + demonstrations)
-            story.demonstrations = record(bags, ROBOT, TASK, seeds, logs / "recording")
+            story.demonstrations = record(bags, seeds, logs / "recording")
         with _part(story, "record more", f"{CALIBRATING} others, to calibrate with"):
             seeds = range(FIRST_TO_CALIBRATE, FIRST_TO_CALIBRATE + CALIBRATING)
-            story.calibrating = record(more, ROBOT, TASK, seeds, logs / "recording")
+            story.calibrating = record(more, seeds, logs / "recording")
         with _part(story, "convert", "bags to episodes"):
             _whale("convert", bags, data, may_fail=True)  # of a bag that gives nothing it tells
             _whale("convert", more, others, may_fail=True)

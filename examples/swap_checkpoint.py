@@ -1,0 +1,64 @@
+"""Have another checkpoint run on a running system, and see what the gate makes of it.
+
+With world_model and gate running, after `source scripts/env.sh`:
+`python examples/swap_checkpoint.py runs/mine/checkpoint --mode monitor_only`
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import rclpy
+from rclpy.qos import DurabilityPolicy, QoSProfile
+
+from whale_ros.msg import GateStatus
+from whale_ros.srv import LoadCheckpoint, SetGateMode
+
+STATES = {GateStatus.HOLD: "HOLD", GateStatus.EXECUTING: "EXECUTING", GateStatus.LATCHED: "LATCHED"}
+LATCHED = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("--mode", choices=("hold", "monitor_only", "gate"), default="hold")
+    parser.add_argument("--seconds", type=float, default=20.0, help="for which the gate is watched")
+    options = parser.parse_args()
+    rclpy.init()
+    node = rclpy.create_node("swap_checkpoint")
+    call(node, SetGateMode, "gate/set_mode", mode="hold")
+    folder = str(options.checkpoint.absolute())
+    answer = call(node, LoadCheckpoint, "world_model/load_checkpoint", checkpoint=folder)
+    print(f"{answer.sha256[:12]} runs now" + (f": {answer.message}" if answer.message else ""))
+    call(node, SetGateMode, "gate/set_mode", mode=options.mode)
+
+    def show(status: GateStatus) -> None:
+        nonlocal shown
+        line = f"{STATES[status.state]}  {status.reason}"
+        if time.monotonic() > begins and line[:40] != shown[:40]:
+            print(f"{status.chunks_executed} chunks executed  {line}", flush=True)
+            shown = line
+
+    shown, begins = "", time.monotonic() + 0.2
+    node.create_subscription(GateStatus, "gate/status", show, LATCHED)
+    end = time.monotonic() + options.seconds
+    while time.monotonic() < end:
+        rclpy.spin_once(node, timeout_sec=0.1)
+
+
+def call(node, kind: type, service: str, **request: str):
+    """What the service answers, if it does what it is asked to."""
+    client = node.create_client(kind, service)
+    if not client.wait_for_service(timeout_sec=10.0):
+        sys.exit(f"nobody serves {client.srv_name}: are gate and world model running?")
+    future = client.call_async(kind.Request(**request))
+    rclpy.spin_until_future_complete(node, future, timeout_sec=60.0)
+    answer = future.result() if future.done() else None
+    if answer is None or not answer.success:
+        sys.exit(f"{client.srv_name}: {answer.message if answer else 'no answer'}")
+    return answer
+
+
+if __name__ == "__main__":
+    main()
