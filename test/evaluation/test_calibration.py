@@ -2,6 +2,7 @@
 
 import copy
 import math
+from dataclasses import astuple
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import torch
 from scipy.stats import beta
 
 from whale_ros.evaluation import calibration as module
-from whale_ros.evaluation.calibration import EpisodeScores, realised, score_episodes
+from whale_ros.evaluation.calibration import EpisodeScores, realised, scales_of, score_episodes
 from whale_ros.imagination.calibration import Calibration, Conditions
 from whale_ros.imagination.live import HISTORY, MAX_HORIZON
 from whale_ros.imagination.retracing import feature_distance, retrace
@@ -51,7 +52,7 @@ def test_an_episode_s_scores_are_what_it_came_to_in_units_of_the_scales(small_mo
             taken = actions[time : time + MAX_HORIZON]
             rollout = rollout_at(small_model, nominal, episode, time, taken)
             uncertainty = float(retrace(small_model, rollout, (MAX_HORIZON - 1,)).uncertainty)
-            # With one candidate, the executed actions are what is chosen.
+            # With one candidate, the executed actions are the surest.
             assert found.candidate[episode, column] == pytest.approx(uncertainty / 2, rel=1e-3)
             assert found.executed[episode, column] == found.candidate[episode, column]
             real = to_float(nominal.frames[episode][time + MAX_HORIZON])[None]
@@ -71,13 +72,25 @@ def test_an_episode_s_scores_are_what_it_came_to_in_units_of_the_scales(small_mo
     assert found.episode_s == pytest.approx(steps * 0.2)
 
 
-def test_of_several_candidates_the_one_that_is_chosen_counts(small_model, nominal, monkeypatch):
-    monkeypatch.setattr(module, "POLICY_WEIGHT", 0.0)  # the goal alone decides
+def test_of_several_candidates_the_surest_counts(small_model, nominal):
     one, many = (score_episodes(small_model, SCALES, nominal, n) for n in (1, 4))
     np.testing.assert_allclose(one.executed, many.executed, rtol=1e-3)
-    assert (np.abs(one.candidate / many.candidate - 1) > 1e-3).any()
+    assert (many.candidate <= one.candidate * 1.001).all()
+    assert (many.candidate < one.candidate * 0.999).any()
     again = score_episodes(small_model, SCALES, nominal, 4)
     np.testing.assert_array_equal(many.candidate, again.candidate)
+
+
+def test_scales_are_what_nine_of_ten_episodes_stay_under():
+    nothing = np.array(["push"] * 11), np.array(["slow"] * 11), np.array([False] * 11)
+    worst = np.arange(11.0)[:, None]  # of eleven episodes
+    scored = EpisodeScores(worst, 10 * worst, worst / 10, worst, worst, *nothing, 6.4)
+    assert astuple(scales_of(scored)) == pytest.approx((90.0, 9.0, 0.9))
+    scored.live[10] = math.inf  # nobody could judge it
+    assert scales_of(scored).live_uncertainty == pytest.approx(81.0)
+    scored.live[:] = math.inf
+    with pytest.raises(ValueError, match="no episode can be judged"):
+        scales_of(scored)
 
 
 def test_where_a_gripper_switch_forbids_retracing_for_long_nothing_would_be_trusted(
@@ -89,8 +102,8 @@ def test_where_a_gripper_switch_forbids_retracing_for_long_nothing_would_be_trus
     found = score_episodes(small_model, SCALES, data, candidates=1)
     assert found.score[0] == math.inf and np.isfinite(found.score[1:]).all()
     times = HISTORY - 1 + module.IMAGE_EVERY * np.arange(found.live.shape[1])
-    # At 12 the gripper begins to switch; the image at 11 stands in for 0.6 s.
-    assert np.isfinite(found.live[0]).tolist() == (times <= 14).tolist()
+    # From 13 on the gripper switches; the image at 12 stands in for 0.6 s.
+    assert np.isfinite(found.live[0]).tolist() == (times <= 15).tolist()
 
 
 def test_only_nominal_behaviours_calibrate_and_are_covered(small_model, nominal):
@@ -101,7 +114,7 @@ def test_only_nominal_behaviours_calibrate_and_are_covered(small_model, nominal)
     np.testing.assert_allclose(found.score, every.score[noisy], rtol=1e-5)
     conditions = Conditions("a", "camera", 128, 128, 64, (1,), 8, 8, "s", "m")
     scores = {str(task): (1.0,) * 50 for task in np.unique(every.task)}
-    report = realised(Calibration(conditions, 0.1, scores, 36.0, "d"), every, ["noisy"])
+    report = realised(Calibration(conditions, 0.1, scores, 36.0, "d", SCALES), every, ["noisy"])
     assert report["one_factor_for_all_tasks"]["all"]["episodes"] == noisy.sum()
     assert report["passed_although_wrong"]["predictions"]["of"] == every.error.size
     with pytest.raises(ValueError, match="no validation episodes of calm; there are"):
@@ -113,8 +126,8 @@ def test_episodes_of_different_lengths_are_scored_as_each_would_be_alone(
 ):
     data = write_held_out((14, 27, 20))
     found = score_episodes(small_model, SCALES, data, candidates=2)
-    assert found.candidate.shape == (3, 3) and found.live.shape == (3, 7)
-    assert np.isfinite(found.candidate).sum(1).tolist() == [1, 3, 2]
+    assert found.candidate.shape == (3, 5) and found.live.shape == (3, 21)
+    assert np.isfinite(found.candidate).sum(1).tolist() == [1, 5, 3]
     assert found.episode_s == pytest.approx((13 + 26 + 19) / 3 * 0.2)
     assert np.isfinite(found.score).all() and (found.score > 0).all()
     alone = copy.copy(data)
@@ -126,8 +139,8 @@ def test_episodes_of_different_lengths_are_scored_as_each_would_be_alone(
         score_episodes(small_model, SCALES, alone, 2).score, found.score[:1], rtol=1e-4
     )
     conditions = Conditions("a", "camera", 128, 128, 64, (1,), 8, 8, "s", "m")
-    report = realised(Calibration(conditions, 0.1, found.by_task(), 36.0, "d"), found)
-    assert report["passed_although_wrong"]["predictions"]["of"] == 6
+    report = realised(Calibration(conditions, 0.1, found.by_task(), 36.0, "d", SCALES), found)
+    assert report["passed_although_wrong"]["predictions"]["of"] == 9
 
 
 def test_episodes_that_are_too_short_are_refused(small_model, write_held_out):
@@ -153,7 +166,7 @@ def scores(candidate, image, executed, error, task, failed) -> EpisodeScores:
 def test_coverage_alarms_and_what_passed_although_wrong_are_counted():
     conditions = Conditions("a", "camera", 128, 128, 64, (1,), 8, 8, "s", "m")
     calibration = Calibration(
-        conditions, 0.1, {"push": (1.0,) * 50, "reach": (2.0,) * 50}, 36.0, "d"
+        conditions, 0.1, {"push": (1.0,) * 50, "reach": (2.0,) * 50}, 36.0, "d", SCALES
     )
     assert calibration.factor() == 2.0 and calibration.factor("push") == 1.0
     test = scores(
@@ -184,7 +197,7 @@ def test_coverage_alarms_and_what_passed_although_wrong_are_counted():
 
 def test_without_a_failure_there_is_no_share_that_passed():
     conditions = Conditions("a", "camera", 128, 128, 64, (1,), 8, 8, "s", "m")
-    calibration = Calibration(conditions, 0.1, {"push": (1.0,) * 50}, 36.0, "d")
+    calibration = Calibration(conditions, 0.1, {"push": (1.0,) * 50}, 36.0, "d", SCALES)
     nothing = scores([[0.5]] * 3, [[0.5]] * 3, [[0.5]] * 3, [[0.1]] * 3, ["push"] * 3, [False] * 3)
     wrong = realised(calibration, nothing)["passed_although_wrong"]
     assert wrong["predictions"]["at_most"] is None and wrong["episodes"]["at_most"] is None

@@ -13,20 +13,24 @@ from hypothesis import strategies as st
 
 from whale_ros.imagination.calibration import CALIBRATION as FILE
 from whale_ros.imagination.calibration import (
+    MEASURE,
     MIN_TASK_EPISODES,
     Calibration,
     CalibrationError,
     Conditions,
     RunningFactor,
     load_calibration,
-    measure,
     save_calibration,
     why_void,
 )
 from whale_ros.imagination.conformal import bound
+from whale_ros.world_model.checkpoint import Scales
 
 ROOT = Path(__file__).parents[2]
 CONDITIONS = Conditions("a" * 64, "camera", 128, 96, 64, (1, 2, 3, 4), 8, 8, "base_twist/7", "m")
+
+
+SCALES = Scales(0.6, 0.5, 0.01)
 
 
 def some(**counts: int) -> dict[str, tuple[float, ...]]:
@@ -34,7 +38,7 @@ def some(**counts: int) -> dict[str, tuple[float, ...]]:
     return {task: tuple(sorted(rng.uniform(0.5, 2, count))) for task, count in counts.items()}
 
 
-CALIBRATION = Calibration(CONDITIONS, 0.1, some(reach=40, push=29), 6.4, "b" * 64)
+CALIBRATION = Calibration(CONDITIONS, 0.1, some(reach=40, push=29), 6.4, "b" * 64, SCALES)
 
 
 @pytest.fixture
@@ -93,7 +97,8 @@ def test_any_change_voids_it_and_is_named(name):
 @pytest.mark.parametrize(
     ("entries", "words"),
     [
-        ({"schema": 2}, "schema 2"),
+        ({"schema": 1}, "schema 1"),
+        ({"scales": {"unfamiliarity": 1.0}}, "live_uncertainty"),
         ({"colour": "red"}, "colour"),
         ({"alpha": 1.5}, "alpha"),
         ({"alpha": None}, "None"),
@@ -164,12 +169,12 @@ def test_what_a_broken_model_says_counts_as_maximal(impossible):
     assert broken.value == alarmed.value
 
 
-def test_what_the_planner_would_have_chosen_counts_too():
+def test_the_surest_candidate_of_a_planner_counts_too():
     seen, chosen = (RunningFactor(CALIBRATION, "", adaptive=True) for _ in range(2))
     for start in range(30):
         drive(seen, [0.1] * 20 + [9.0] + [0.1] * (EPISODE - 21), start_s=7 * start)
         drive(chosen, [0.1] * 20, start_s=7 * start)
-        chosen.see_choice(9.0)
+        chosen.see_surest(9.0)
         drive(chosen, [0.1] * (EPISODE - 20), start_s=7 * start + 2.0)
     assert chosen.value == seen.value
 
@@ -177,7 +182,7 @@ def test_what_the_planner_would_have_chosen_counts_too():
 def test_it_is_frozen_while_the_gate_does_not_execute():
     frozen, fresh = (RunningFactor(CALIBRATION, "", adaptive=True) for _ in range(2))
     end = drive(frozen, [9.0] * 10 * EPISODE, executing=False)
-    frozen.see_choice(9.0)
+    frozen.see_surest(9.0)
     assert frozen.value == CALIBRATION.factor()
     for factor, start in ((frozen, end), (fresh, 0.0)):
         for i in range(30):
@@ -217,7 +222,7 @@ def test_the_shipped_calibration_is_for_what_is_launched_in_simulation():
         planner["candidates"],
         planner["horizon"],
         card.action_space.signature,
-        measure(card.scales),
+        MEASURE,
     )
     assert why_void(calibration, running) == ""
     assert planner["horizon"] == MAX_HORIZON

@@ -82,9 +82,9 @@ def checkpoint(small_model, tmp_path_factory) -> Path:
     from whale_ros.actions.space import ActionSpace
     from whale_ros.imagination.calibration import (
         CALIBRATION,
+        MEASURE,
         Calibration,
         Conditions,
-        measure,
         save_calibration,
     )
     from whale_ros.imagination.retracing import K
@@ -95,10 +95,12 @@ def checkpoint(small_model, tmp_path_factory) -> Path:
     card = save_checkpoint(folder, small_model, card)
     conditions = Conditions(
         card.sha256, "camera", 128, 128, 32, K, 3, 8, card.action_space.signature,
-        measure(card.scales),
+        MEASURE,
     )  # fmt: skip
     scores = {"reach": (*[0.5] * 35, *[2.0] * 5), "push": (4.0,) * 35}
-    save_calibration(folder / CALIBRATION, Calibration(conditions, 0.5, scores, 0.5, "data"))
+    save_calibration(
+        folder / CALIBRATION, Calibration(conditions, 0.5, scores, 0.5, "data", card.scales)
+    )
     return folder
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 
@@ -19,6 +20,13 @@ def add(commands: argparse._SubParsersAction) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--test-split", help="of those that it is tried on; default: test, if there is one"
+    )
+    parser.add_argument(
+        "--test-data", type=Path, metavar="FOLDER", help="that the test split is of; default: data"
+    )
+    parser.add_argument(
+        "--scales-split",
+        help="of those that the scales are measured on; default: the checkpoint's own scales",
     )
     parser.add_argument(
         "--alpha", type=float, default=0.1, help="share of nominal episodes that may raise an alarm"
@@ -44,22 +52,22 @@ def run(options: argparse.Namespace) -> None:
     import torch
 
     from whale_ros.data.episodes import manifest_hash, read_manifest
-    from whale_ros.evaluation.calibration import realised, score_episodes
+    from whale_ros.evaluation.calibration import realised, scales_of, score_episodes
     from whale_ros.evaluation.hardware import hardware
     from whale_ros.evaluation.rounding import rounded
     from whale_ros.evaluation.tables import calibration_table
     from whale_ros.imagination.calibration import (
         CALIBRATION,
+        MEASURE,
         Calibration,
         Conditions,
-        measure,
         save_calibration,
     )
     from whale_ros.imagination.conformal import rank
     from whale_ros.imagination.live import MAX_HORIZON
     from whale_ros.imagination.retracing import K
     from whale_ros.training.dataset import EpisodeSet
-    from whale_ros.world_model.checkpoint import SHIPPED, load_checkpoint
+    from whale_ros.world_model.checkpoint import SHIPPED, Scales, load_checkpoint
 
     rank(1, options.alpha)  # raises ValueError now, not after the work
     if options.candidates < 1:
@@ -70,15 +78,31 @@ def run(options: argparse.Namespace) -> None:
     model = model.to("cuda" if torch.cuda.is_available() else "cpu")
     splits = {info.split for info in read_manifest(options.data)[1]}
     split = options.split or ("calibration" if "calibration" in splits else None)
-    test_split = options.test_split or ("test" if split and "test" in splits else None)
-    must_be_others(split, test_split, manifest_hash(options.data), card.training)
+    has_test = options.test_data or (split and "test" in splits)
+    test_split = options.test_split or ("test" if has_test else None)
+    test_folder = options.test_data or options.data
+    of_this = test_split if test_folder == options.data else None
+    must_be_others(split, of_this, manifest_hash(options.data), card.training)
+    if options.scales_split and options.scales_split in (split or options.scales_split, of_this):
+        raise ValueError("scales are measured on other episodes; name a --split and another one")
     learnt = card.training.get("episodes_sha256", ())
     data = EpisodeSet(options.data, split, without=learnt)
-    test = EpisodeSet(options.data, test_split, without=learnt) if test_split else None
-    for episodes in filter(None, (data, test)):
+    test = EpisodeSet(test_folder, test_split, without=learnt) if test_split else None
+    measured = (
+        EpisodeSet(options.data, options.scales_split, without=learnt)
+        if options.scales_split
+        else None
+    )
+    for episodes in filter(None, (data, test, measured)):
         episodes.must_fit(card.config, card.action_space)
     width, height = options.image_size
-    scored = score_episodes(model, card.scales, data, options.candidates, options.behaviors)
+    scales = card.scales
+    if measured:
+        units = Scales(1, 1, 1)
+        scales = scales_of(
+            score_episodes(model, units, measured, options.candidates, options.behaviors)
+        )
+    scored = score_episodes(model, scales, data, options.candidates, options.behaviors)
     calibration = Calibration(
         conditions=Conditions(
             checkpoint=card.sha256,
@@ -90,12 +114,13 @@ def run(options: argparse.Namespace) -> None:
             candidates=options.candidates,
             horizon=MAX_HORIZON,
             action_space=card.action_space.signature,
-            measure=measure(card.scales),
+            measure=MEASURE,
         ),
         alpha=options.alpha,
         scores=scored.by_task(),
         episode_s=scored.episode_s,
         data_sha256=data.manifest_sha256,
+        scales=scales,
     )
     output = options.output or folder / CALIBRATION
     save_calibration(output, calibration)
@@ -107,13 +132,14 @@ def run(options: argparse.Namespace) -> None:
         "alpha": options.alpha,
         "candidates": options.candidates,
         "factor": rounded(calibration.factor(), 4),
+        "scales": asdict(scales),
         "hardware": hardware(),
         "torch": torch.__version__,
     }
     if why := calibration.why_unbounded():
         report["why_unbounded"] = why
     elif test:
-        tested = score_episodes(model, card.scales, test, options.candidates)
+        tested = score_episodes(model, scales, test, options.candidates)
         report |= realised(calibration, tested, options.behaviors)
     print(
         json.dumps(report, indent=1, allow_nan=False)

@@ -1,13 +1,13 @@
 """Scores of nominal episodes, from which a calibration is made, and what it is worth on others.
 
-The gate closes if one uncertainty of an episode is over its threshold. So the unit is the episode,
-and its score the largest uncertainty that it came to, in units of the scales of the checkpoint:
-of what the planner chose, of the present with every image, and how unfamiliar the images were.
+The arm is stopped if one uncertainty of an episode is over its threshold. So the unit is the
+episode, and its score the largest uncertainty that it came to, in units of scales: of what the
+planner could choose, of the present with every image, and how unfamiliar the images were.
 
 At a decision the planner's own code proposes candidates around the actions that were really taken,
-and chooses; the goal is the episode's last frame. What counts is the uncertainty of the one that
-it chooses when no threshold is in its way: the best of many is no random one, so calibrating comes
-after choosing. The gate may do better than that, by taking the next best.
+and chooses. It takes the next best where one is over the threshold, and stops the arm where all
+are. So what counts is the least threshold with which something passes: the surest of many is no
+random one, and calibrating comes after choosing.
 """
 
 from __future__ import annotations
@@ -26,16 +26,17 @@ from whale_ros.gate.confidence import MAX_UNCERTAINTY
 from whale_ros.imagination.calibration import Calibration
 from whale_ros.imagination.live import HISTORY, MAX_HORIZON, CarryOver, imagine_after
 from whale_ros.imagination.retracing import feature_distance, judge
-from whale_ros.planning.proposals import deviation, propose
+from whale_ros.planning.proposals import propose
 from whale_ros.planning.screening import choose
 from whale_ros.training.dataset import EpisodeSet
 from whale_ros.world_model.checkpoint import Scales
 from whale_ros.world_model.frames import to_float
 from whale_ros.world_model.whale_st import WhaleST
 
-SETTLED, POLICY_WEIGHT = 4, 3.0  # actions while the planner thinks, as in config/planner.yaml
-# A planner decides every 4 actions and an image comes with every half; neighbours are much alike.
-DECISION_EVERY, IMAGE_EVERY = 6, 3
+SETTLED = 4  # actions while the planner thinks, as in config/planner.yaml
+# A planner decides every 2 to 4 actions, an image comes with every half; neighbours are much alike.
+DECISION_EVERY, IMAGE_EVERY = 3, 1
+SCALE_QUANTILE = 0.9  # of episodes, that stay under a scale
 BAD_FEATURE_DISTANCE = 0.5  # as in `whale evaluate uncertainty`
 # Behaviours that mean to finish the task.
 PURPOSEFUL = ("expert", "slow", "hesitating", "demonstration", "demonstrating")
@@ -49,7 +50,7 @@ class EpisodeScores:
     Minus infinity follows what shorter episodes have.
     """
 
-    candidate: np.ndarray  # (E, D) of what was chosen; infinite where nothing could be
+    candidate: np.ndarray  # (E, D) of the surest; infinite where nothing could pass
     live: np.ndarray  # (E, I) infinite where a gripper switch forbade it for too long
     unfamiliarity: np.ndarray  # (E, I)
     executed: np.ndarray  # (E, D) of the actions that were really taken
@@ -135,7 +136,7 @@ def _stacked(rows: list[np.ndarray]) -> np.ndarray:
 def _decisions(
     model: WhaleST, codes: Tensor, actions: Tensor, count: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(D,) uncertainties of what is chosen and of what was executed, and the error of that."""
+    """(D,) uncertainties of the surest and of what was executed, and the error of that."""
     times = range(HISTORY - 1, len(actions) - MAX_HORIZON + 1, DECISION_EVERY)
     taken, space = actions.cpu().numpy(), model.action_space
     proposed = [
@@ -157,25 +158,23 @@ def _decisions(
     frames = torch.arange(1, MAX_HORIZON + 1)
     judged = torch.where(retracing.took_part.any(dim=2), frames, 0).amax(dim=1)
     judged_by = judged.unflatten(0, by_decision).tolist()
-    goal = feature_distance(rollout.features[:, -1], model.features(codes[-1]))
-    distance = goal.unflatten(0, by_decision).cpu().numpy()
     real = model.features(codes[[time + MAX_HORIZON for time in times]])
     executed = rollout.features[::count, -1]  # the policy's actions come first
-    chosen = []
+    surest = []
     for row, candidate_actions in enumerate(proposed):
         choice = choose(
             [str(k) for k in range(count)],
             uncertainty[row],
             MAX_UNCERTAINTY,
             [a[:n] for a, n in zip(candidate_actions, judged_by[row], strict=True)],
-            distance[row],
-            deviation(candidate_actions, candidate_actions[0], MAX_HORIZON - SETTLED, space),
-            POLICY_WEIGHT,
+            np.zeros(count),
+            np.zeros(count),
+            0.0,
             [None] * count,
         )
-        chosen.append(np.inf if choice.index is None else uncertainty[row, choice.index])
+        surest.append(uncertainty[row, choice.passed].min(initial=np.inf))
     own = np.where(np.isnan(uncertainty[:, 0]), np.inf, uncertainty[:, 0])
-    return np.array(chosen), own, feature_distance(executed, real).cpu().numpy()
+    return np.array(surest), own, feature_distance(executed, real).cpu().numpy()
 
 
 def _present(
@@ -204,6 +203,21 @@ def _observed(codes: Tensor, actions: Tensor, times: range) -> tuple[Tensor, Ten
     """Codes (B, HISTORY, N, C) that end with the frames at `times`, and the actions between."""
     past = torch.stack([codes[time - HISTORY + 1 : time + 1] for time in times])
     return past, torch.stack([actions[time - HISTORY + 1 : time] for time in times])
+
+
+def scales_of(scored: EpisodeScores) -> Scales:
+    """What most episodes stay under, each of the three; so that one factor does for all of them.
+
+    scored: in any units. Raises ValueError if nothing could be judged.
+    """
+    return Scales(*(_quantile(n) for n in (scored.live, scored.candidate, scored.unfamiliarity)))
+
+
+def _quantile(numbers: np.ndarray) -> float:
+    worst = numbers.max(axis=1)
+    if not (worst := worst[np.isfinite(worst)]).size:
+        raise ValueError("no episode can be judged: the gripper switches too often")
+    return float(np.quantile(worst, SCALE_QUANTILE))
 
 
 def realised(calibration: Calibration, test: EpisodeScores, behaviors: Sequence[str] = ()) -> dict:

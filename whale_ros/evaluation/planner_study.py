@@ -181,7 +181,7 @@ class _Planner:
         return action
 
     def _plan(self, arm: SimArm, now: float) -> None:
-        live, card, trust = self._loaded.live, self._loaded.card, self._loaded.trust
+        live, trust = self._loaded.live, self._loaded.trust
         step_s = self._space.step_s
         settled = settle(
             self._running, now, SETTLED, step_s, self._gripper, self._moved_s, SETTLED * step_s
@@ -206,7 +206,7 @@ class _Planner:
         choice = choose(
             names,
             uncertainty,
-            trust.threshold(card.scales.candidate_uncertainty),
+            trust.threshold("candidate_uncertainty"),
             [
                 judged_part(actions, used)
                 for actions, used in zip(

@@ -114,8 +114,12 @@ def calibration_table(report: dict) -> str:
     if report["factor"] is None:
         return f"{nominal}; the gate stays closed: {report['why_unbounded']}"
     lines = [f"{nominal}: every threshold is {report['factor']:.3f} times its scale, for all tasks"]
+    lines += [
+        f"  {name.replace('_', ' ')}: {report['factor'] * scale:.4g}"
+        for name, scale in report["scales"].items()
+    ]
     if "nominal_coverage" not in report:
-        return f"{lines[0]}\n(tried on no other episodes, for there is no split for that)"
+        return "\n".join(lines) + "\n(tried on no other episodes, for there is no split for that)"
     percent = f"{100 * report['confidence']:g} %"
     for title, way in (
         ("one factor for all tasks", "one_factor_for_all_tasks"),

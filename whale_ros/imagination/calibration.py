@@ -1,7 +1,7 @@
 """The calibration file: how far an uncertainty may go before the gate shall close.
 
-A checkpoint's card scales the three uncertainties; a calibration finds one factor for all of them,
-so that a threshold is scale x factor. An episode's score is the largest that any of its
+The three uncertainties have a scale each, and a calibration finds one factor for all of them, so
+that a threshold is scale x factor. An episode's score is the largest that any of its
 uncertainties came to in units of its scale, and the factor is a conformal bound on the scores of
 nominal episodes: of new ones like them, a share of at least 1 - alpha raises no alarm at all.
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, astuple, dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from whale_ros.imagination.conformal import AdaptiveBound, bound, least_count, rank
@@ -20,7 +20,7 @@ from whale_ros.imagination.live import HISTORY
 from whale_ros.imagination.retracing import DISAGREEMENT_WEIGHT
 from whale_ros.world_model.checkpoint import Scales
 
-SCHEMA = 1
+SCHEMA = 2  # 1 took its scales from the checkpoint's card
 CALIBRATION = "calibration.json"  # beside a checkpoint
 RECALIBRATE = "calibrate for what is running now with `whale calibrate`"
 # A task has a factor of its own from so many episodes on: with fewer, the share of new episodes
@@ -48,16 +48,13 @@ class Conditions:
     candidates: int
     horizon: int
     action_space: str  # its signature
-    measure: str  # of `measure`
+    measure: str  # MEASURE
 
 
-def measure(scales: Scales) -> str:
-    """What thresholds are multiples of: the uncertainty as it is defined here, and its scales."""
-    units = "/".join(f"{scale:.6g}" for scale in astuple(scales))
-    return (
-        f"{DISAGREEMENT_WEIGHT:g} disagreement in features + entropy so far, after {HISTORY} "
-        f"frames, in units of {units}"
-    )
+# What thresholds are multiples of: the uncertainty as it is defined here.
+MEASURE = (
+    f"{DISAGREEMENT_WEIGHT:g} disagreement in features + entropy so far, after {HISTORY} frames"
+)
 
 
 # What to call them in words.
@@ -84,6 +81,7 @@ class Calibration:
     scores: dict[str, tuple[float, ...]]  # of nominal episodes by task, sorted; infinite: unjudged
     episode_s: float  # how long an episode is
     data_sha256: str  # of the manifest of the episodes
+    scales: Scales  # measured on others; what scores are in units of
 
     def __post_init__(self) -> None:
         rank(0, self.alpha)  # raises ValueError
@@ -177,14 +175,14 @@ class RunningFactor:
         if not self.executing or self._adaptive is None:
             return
         for score in scores:
-            self.see_choice(score)
+            self.see_surest(score)
         self._seen_s += since_s if 0 < since_s < GAP_S else 0.0
         if self._seen_s >= self.calibration.episode_s:
             self._adaptive.update(self._worst)
             self._worst, self._seen_s = 0.0, 0.0
 
-    def see_choice(self, score: float) -> None:
-        """The uncertainty of what a planner chose or, but for the threshold, would have chosen."""
+    def see_surest(self, score: float) -> None:
+        """The uncertainty of the surest candidate that a planner had."""
         if self.executing:  # what is no number above zero comes from a broken model
             self._worst = max(self._worst, score if score > 0 else math.inf)
 
@@ -208,6 +206,7 @@ def save_calibration(path: Path, calibration: Calibration) -> None:
         "conditions": asdict(calibration.conditions),
         "episode_s": calibration.episode_s,
         "data_sha256": calibration.data_sha256,
+        "scales": asdict(calibration.scales),
         "scores": {
             task: [_finite(score) for score in scores]
             for task, scores in calibration.scores.items()
@@ -239,6 +238,7 @@ def load_calibration(path: Path) -> Calibration:
             },
             episode_s=float(content["episode_s"]),
             data_sha256=content["data_sha256"],
+            scales=Scales(**content["scales"]),
         )
         _must_be_as_saved(content, calibration)
         return calibration

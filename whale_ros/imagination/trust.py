@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from whale_ros.imagination.calibration import (
+    MEASURE,
     Conditions,
     RunningFactor,
     load_calibration,
-    measure,
     why_void,
 )
 from whale_ros.imagination.retracing import K
@@ -75,11 +75,11 @@ class Trust:
             return self.void or self._mismatch
         return why_void(self.factor.calibration, self._conditions(self.factor, **asked))
 
-    def threshold(self, scale: float, **asked: int) -> float:
-        """Of a number in units of a scale; NaN if there is none."""
+    def threshold(self, number: str, **asked: int) -> float:
+        """Of a number, by the name of its scale; NaN if there is none."""
         if self.factor is None or self.why_not(**asked):
             return math.nan
-        return scale * self.factor.value
+        return getattr(self.factor.calibration.scales, number) * self.factor.value
 
     def _conditions(self, factor: RunningFactor, **asked: int) -> Conditions:
         """What is running now. What is not known yet, or not asked, is as it was calibrated."""
@@ -93,6 +93,6 @@ class Trust:
             resolution=self._card.config.tokenizer.resolution,
             k=K,
             action_space=self._card.action_space.signature,
-            measure=measure(self._card.scales),
+            measure=MEASURE,
             **asked,
         )

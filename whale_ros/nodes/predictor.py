@@ -148,9 +148,7 @@ class Predictor:
         count, horizon = actions.shape[:2]
         asked = {"candidates": count, "horizon": horizon}
         response.message = loaded.trust.why_not(**asked)
-        response.threshold = loaded.trust.threshold(
-            loaded.card.scales.candidate_uncertainty, **asked
-        )
+        response.threshold = loaded.trust.threshold("candidate_uncertainty", **asked)
         response.predictions = self._predictions(candidates, imagined, response.threshold)
         if request.return_frames or self._mosaic.get_subscription_count():
             pictures = loaded.live.decode(imagined, rank)

@@ -275,17 +275,15 @@ class WorldModelNode(LeanLifecycleNode):
             factor.executing = message.state == GateStatus.EXECUTING
 
     def _on_decision(self, message: PlanDecision) -> None:
-        """Note what would be chosen if there were no threshold: so it was calibrated too."""
+        """Note the least threshold with which something would pass: so it was calibrated too."""
         sound = [
-            (score, prediction.uncertainty)
+            prediction.uncertainty
             for score, prediction in zip(message.scores, message.predictions, strict=False)
             if np.isfinite(score) and prediction.uncertainty > 0
         ]
         loaded = self._loaded
-        if loaded is not None and loaded.trust.factor is not None and sound:
-            _, uncertainty = min(sound)
-            scale = loaded.card.scales.candidate_uncertainty
-            loaded.trust.factor.see_choice(uncertainty / scale)
+        if loaded is not None and (factor := loaded.trust.factor) is not None and sound:
+            factor.see_surest(min(sound) / factor.calibration.scales.candidate_uncertainty)
 
     def _log_command(self, stamp_s: float) -> None:
         if np.isfinite(self._twist).all() and np.isfinite(self._gripper):
@@ -340,7 +338,7 @@ class WorldModelNode(LeanLifecycleNode):
             return self._not_ready(why_silent(self, self._values["camera_topic"], Image))
         newest, loaded = messages[-1], self._loaded
         assert loaded is not None
-        live, trust, scales = loaded.live, loaded.trust, loaded.card.scales
+        live, trust = loaded.live, loaded.trust
         for message in messages:
             trust.see_image(message.header.frame_id, message.width, message.height)
             if (message.width, message.height) != self._image_size:
@@ -358,6 +356,7 @@ class WorldModelNode(LeanLifecycleNode):
             return self._not_ready(str(error))
         value = loaded.carry_over(stamp_s, judgement.retraced, judgement.uncertainty)
         if trust.factor is not None:
+            scales = trust.factor.calibration.scales
             scores = value / scales.live_uncertainty, judgement.unfamiliarity / scales.unfamiliarity
             trust.factor.see_image(stamp_s, *scores)
         trust.use()
@@ -371,8 +370,8 @@ class WorldModelNode(LeanLifecycleNode):
             sum=judgement.disagreement + judgement.entropy,
             took_part=bits(judgement.took_part),
             familiarity_error=judgement.unfamiliarity,
-            threshold=trust.threshold(scales.live_uncertainty),
-            familiarity_threshold=trust.threshold(scales.unfamiliarity),
+            threshold=trust.threshold("live_uncertainty"),
+            familiarity_threshold=trust.threshold("unfamiliarity"),
             checkpoint=loaded.card.sha256,
             latency_s=self.get_clock().now().nanoseconds * 1e-9 - stamp_s,
         )
@@ -388,8 +387,8 @@ class WorldModelNode(LeanLifecycleNode):
             product=unknown,
             sum=unknown,
             familiarity_error=unknown,
-            threshold=loaded.trust.threshold(loaded.card.scales.live_uncertainty),
-            familiarity_threshold=loaded.trust.threshold(loaded.card.scales.unfamiliarity),
+            threshold=loaded.trust.threshold("live_uncertainty"),
+            familiarity_threshold=loaded.trust.threshold("unfamiliarity"),
             checkpoint=loaded.card.sha256,
             message=why,
         )
