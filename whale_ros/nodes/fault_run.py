@@ -5,7 +5,9 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
 from pathlib import Path
 from random import Random
 
@@ -23,7 +25,8 @@ STARTS = 3  # tries in a row
 @dataclass(frozen=True)
 class Phase:
     """Faults that need the same kind of system. why_not: why there can be none here, or ""; every:
-    in each how-manyth round they are tried, for those that take long.
+    in each how-manyth round they are tried, for those that take long; apart: in a process of its
+    own, because the middleware keeps in mind which networks a process had.
     """
 
     name: str
@@ -31,6 +34,7 @@ class Phase:
     make: Callable[[Path, int], System] = System
     why_not: Callable[[], str] = lambda: ""
     every: int = 1
+    apart: bool = False
 
 
 def with_estop(output: Path, seed: int) -> System:
@@ -43,7 +47,13 @@ PHASES = [
     Phase("killed", fault_gate.KILLS),
     Phase("processor", fault_machine.PROCESSOR, System, fault_machine.why_no_priority),
     Phase("disk", fault_machine.DISK, fault_machine.SmallDisk, fault_machine.why_no_disk),
-    Phase("cable", fault_network.CABLE, fault_network.TwoMachines, fault_network.why_no_cable),
+    Phase(
+        "cable",
+        fault_network.CABLE,
+        fault_network.TwoMachines,
+        fault_network.why_no_cable,
+        apart=True,
+    ),
     Phase("model", fault_model.FAULTS, fault_model.RealModel, every=4),
     Phase("clock", fault_machine.CLOCK, fault_machine.SimulatedTime),
 ]
@@ -58,9 +68,21 @@ def try_round(
     phase: Phase, folder: Path, seed: int, tell: Callable[[str], None]
 ) -> Iterator[Trial]:
     """Each fault once, in random order. Raises NotRunning if no system can be started."""
+    if phase.apart:
+        with ProcessPoolExecutor(1, get_context("spawn")) as process:
+            yield from process.submit(_try_phase, phase.name, folder, seed).result()
+        for fault in phase.faults:
+            tell(fault.name)
+        return
     order = [[fault] for fault in phase.faults]
     Random(f"{seed} {phase.name}").shuffle(order)
     yield from _try_all(phase, folder, seed, iter(order), tell)
+
+
+def _try_phase(name: str, folder: Path, seed: int) -> list[Trial]:
+    """Raises NotRunning."""
+    phase = next(phase for phase in PHASES if phase.name == name)
+    return list(try_round(replace(phase, apart=False), folder, seed, lambda _: None))
 
 
 def try_together(
