@@ -117,7 +117,7 @@ def _missing(path: Path) -> list[str]:
         content = yaml.safe_load(file.read_text())
         listed = content["rosbag2_bagfile_information"]["relative_file_paths"]
         return [name for name in (Path(one).name for one in listed) if not (path / name).exists()]
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, yaml.YAMLError):
         return []  # a single file, or after a crash: the files themselves tell
 
 

@@ -92,7 +92,9 @@ def of_robot(robot: str, action_source: str | None = None) -> Conventions:
         )
     except KeyError as error:
         raise ValueError(f"{path} lacks {error}; config/robots has examples") from error
-    except (OSError, ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
+    except (
+        OSError, ValueError, TypeError, AttributeError, RecursionError, yaml.YAMLError,
+    ) as error:  # fmt: skip
         raise ValueError(f"{path} does not describe a robot: {error}") from error
 
 

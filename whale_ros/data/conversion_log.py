@@ -29,7 +29,7 @@ class ConversionLog:
             self.kind, self.bags = content["kind"], content["bags"]
             self.infos()
             ActionSpace.from_dict(self.kind["action_space"])
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise ValueError(f"{self._path} is no log of conversions: {error!r}") from error
 
     @property

@@ -154,7 +154,9 @@ def read_recording(folder: Path) -> Recording:
         unknown = set(recording.topics) - set(ROLES)
         if unknown or recording.action_source not in ACTION_SOURCES:
             raise ValueError(f"unknown roles {sorted(unknown)} or {recording.action_source!r}")
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (
+        OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError,
+    ) as error:  # fmt: skip
         raise ValueError(f"{path} does not describe a recording: {error}") from error
     return recording
 

@@ -81,7 +81,7 @@ def train(stage: Stage, schedule: Schedule, run: Path, worker: Worker | None = N
             done = _resume(stage.network, optimizer, best, state)
         elif best:
             best.look(0)
-    except (RuntimeError, SafetensorError, KeyError) as error:
+    except (RuntimeError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"{state} cannot be resumed from, choose another folder: {error}"
         ) from error

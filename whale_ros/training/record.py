@@ -28,7 +28,7 @@ def claim_run(folder: Path, **settings: object) -> None:
         return
     try:
         before = _flat(json.loads(path.read_text()))
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path} is broken, choose another folder: {error}") from error
     for name in sorted(before.keys() | now.keys()):
         if before.get(name) != now.get(name):

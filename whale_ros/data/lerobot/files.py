@@ -95,7 +95,9 @@ def read_info(folder: Path) -> Info:
             raise ValueError("a feature is no mapping")
         if content["data_path"] != DATA_PATH or content.get("video_path") not in (VIDEO_PATH, None):
             raise ValueError("its data_path or video_path is not that of the format")
-    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+    except (
+        ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError,
+    ) as error:  # fmt: skip
         raise ValueError(f"{path} does not describe a LeRobot dataset {VERSION}: {error}") from None
     return info
 

@@ -148,5 +148,5 @@ def _ours(dataset: Path) -> tuple[ActionSpace, list[dict[str, Any]]]:
             if not re.fullmatch(r"\w+", about["split"]):
                 raise ValueError(f"a split is called {about['split']!r}")
         return ActionSpace.from_dict(content["action_space"]), content["episodes"]
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path} does not tell of episodes: {error}") from None

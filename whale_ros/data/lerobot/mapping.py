@@ -132,7 +132,9 @@ def load_mapping(name: str) -> Mapping:
             if content[part] is not None or part != "rotation":
                 content[part] = _part(parts[part], part, content[part])
         return _part(Mapping, "it", content)
-    except (OSError, ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
+    except (
+        OSError, ValueError, TypeError, AttributeError, RecursionError, yaml.YAMLError,
+    ) as error:  # fmt: skip
         raise ValueError(f"{path} is no mapping of a LeRobot dataset: {error}") from None
 
 
