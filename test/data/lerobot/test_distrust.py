@@ -175,8 +175,22 @@ def test_a_table_that_lies_is_named(theirs, truth, place, change, words):
     assert "theirs" in str(raised.value)
 
 
+def test_no_other_file_is_opened_for_a_list_in_the_place_of_a_video(theirs, truth):
+    path = file_of(theirs, VIDEOS)
+    path.rename(path.with_name("other.mp4"))
+    path.write_text("ffconcat version 1.0\nfile other.mp4\n")
+    with pytest.raises(ValueError, match="file-000.mp4 cannot be decoded"):
+        read(theirs, truth)
+
+
 @pytest.mark.parametrize(
-    "content", [None, {"bytes": None, "path": "a.png"}, {"bytes": b"PNG", "path": ""}]
+    "content",
+    [
+        None,
+        {"bytes": None, "path": "a.png"},
+        {"bytes": b"PNG", "path": ""},
+        {"bytes": b"ffconcat version 1.0\nfile a.png\n", "path": ""},
+    ],
 )
 def test_a_picture_among_the_rows_that_is_none_is_refused(theirs, truth, content):
     path = file_of(theirs, DATA)

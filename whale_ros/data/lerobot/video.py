@@ -1,4 +1,7 @@
-"""Pictures in videos: any that PyAV decodes, and lossless ones written.
+"""Pictures in videos: of any codec that PyAV decodes, and lossless ones written.
+
+A file is taken for what LeRobot would have written, a film or a picture: FFmpeg also knows lists of
+other files, which it would open.
 
 LeRobot's default (AV1, chroma at half the resolution) costs small pictures dearly, 31 dB at 64
 pixels (`benchmarks/video_codecs.py`), and a tokenizer shall learn from more than it will return.
@@ -21,6 +24,8 @@ from whale_ros.data.lerobot.files import ADVICE, VIDEO_PATH, file_number
 
 CODEC, PIXELS, OPTIONS = "libx264rgb", "rgb24", {"crf": "0", "g": "2"}
 MAX_PIXELS = 8192 * 8192
+FILMS = {"format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2"}  # one of FFmpeg's, by all of its names
+STILLS = {"format_whitelist": "png_pipe,jpeg_pipe"}
 NO_GUESSES = {"err_detect": "explode"}  # of pictures whose bytes are broken
 BROKEN = (av.FFmpegError, ValueError, TypeError, OverflowError, MemoryError, StopIteration)
 # LeRobot looks for a picture in float32 and within 0.1 ms; from 1024 s on it may miss it.
@@ -90,7 +95,7 @@ def read_video(path: Path, times: np.ndarray, tolerance_s: float, resolution: in
         raise ValueError(f"{path} is missing; {ADVICE}")
     pictures: list[np.ndarray] = []
     try:
-        with av.open(str(path), "r") as container:
+        with av.open(str(path), "r", options=FILMS) as container:
             stream = _checked(container)
             container.seek(max(0, int((times[0] - tolerance_s) / stream.time_base)), stream=stream)
             for frame in container.decode(stream):
@@ -111,7 +116,7 @@ def read_video(path: Path, times: np.ndarray, tolerance_s: float, resolution: in
 def read_picture(content: bytes, resolution: int) -> np.ndarray:
     """A PNG or JPEG as (resolution, resolution, 3) uint8 RGB. Raises ValueError if it is none."""
     try:
-        container = av.open(io.BytesIO(content), "r")
+        container = av.open(io.BytesIO(content), "r", options=STILLS)
         return _picture(next(container.decode(_checked(container))), resolution)
     except BROKEN as error:
         raise ValueError(f"a picture cannot be decoded: {error}") from error
