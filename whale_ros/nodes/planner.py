@@ -42,8 +42,8 @@ from whale_ros.nodes.sequences import (
     BadSequence,
     action_space,
     seconds,
-    to_actions,
     to_message,
+    to_sequences,
 )
 from whale_ros.nodes.topics import why_silent
 from whale_ros.planning.commitment import (
@@ -69,7 +69,6 @@ GATE_GRACE_S = 0.15  # from sending a chunk until the gate must be heard to exec
 ROUND_MARGIN = 1.2  # another round is begun if the last one's time, so often, is left
 FUTURE_S = 0.5  # a policy may begin with the next step of the running chunk
 LOST_S = 5.0  # a question without an answer for so long was lost with its server
-MAX_SEQUENCES = 64
 
 
 @dataclass
@@ -182,26 +181,13 @@ class PlannerNode(LeanLifecycleNode):
 
     def _on_candidates(self, message: CandidateSet) -> None:
         try:
-            self._policy = self._to_policy(message)
+            sequences = to_sequences(message, self._space, self._values["base_frame"])
+            self._policy = Policy(message.source, sequences)
             self._policy_problem = ""
         except BadSequence as error:
             self._policy = None
             self._policy_problem = f"candidate set of {message.source!r} rejected: {error}"
             self.get_logger().warning(self._policy_problem, throttle_duration_sec=2.0)
-
-    def _to_policy(self, message: CandidateSet) -> Policy:
-        if not 1 <= len(message.candidates) <= MAX_SEQUENCES:
-            raise BadSequence(
-                f"it holds {len(message.candidates)} sequences, expected 1 .. {MAX_SEQUENCES}"
-            )
-        frame = self._values["base_frame"]
-        return Policy(
-            message.source,
-            [
-                (seconds(sequence.header.stamp), to_actions(sequence, self._space, frame))
-                for sequence in message.candidates
-            ],
-        )
 
     def _on_heartbeat(self, message: Uncertainty) -> None:
         self._heartbeat = time.monotonic(), message

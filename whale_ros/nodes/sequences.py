@@ -8,10 +8,11 @@ import numpy as np
 from rclpy.time import Duration, Time
 
 from whale_ros.actions.space import DIM, ActionSpace
-from whale_ros.msg import ActionSequence
+from whale_ros.msg import ActionSequence, CandidateSet
 from whale_ros.nodes.parameters import Parameter
 
 MAX_HORIZON = 64  # no policy looks further; a message that claims more is broken or hostile
+MAX_SEQUENCES = 64  # nor proposes more
 
 ACTION_SPACE_PARAMETERS = (  # the robot's, in config/robots; the gate has the same
     Parameter("action_step_s", 0.2, "Duration of one action [s].", (0.02, 2.0), read_only=True),
@@ -64,6 +65,20 @@ def to_actions(message: ActionSequence, space: ActionSpace, frame: str) -> np.nd
     if why := space.why_invalid(actions):
         raise BadSequence(f"sequence {message.id!r}: {why}")
     return actions
+
+
+def to_sequences(
+    message: CandidateSet, space: ActionSpace, frame: str
+) -> list[tuple[float, np.ndarray]]:
+    """When each sequence begins [ROS seconds], and its actions (H, 7). Raises BadSequence."""
+    if not 1 <= len(message.candidates) <= MAX_SEQUENCES:
+        raise BadSequence(
+            f"it holds {len(message.candidates)} sequences, expected 1 .. {MAX_SEQUENCES}"
+        )
+    return [
+        (seconds(sequence.header.stamp), to_actions(sequence, space, frame))
+        for sequence in message.candidates
+    ]
 
 
 def seconds(stamp) -> float:
