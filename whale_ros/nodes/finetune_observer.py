@@ -79,6 +79,7 @@ class FinetuneObserver(DemoObserver):
 
     def load(self, checkpoint: Path, wait: Wait) -> str:
         """Have another checkpoint run; why the gate stays closed with it, if it does."""
+        wait(self._loading.service_is_ready, LOADS_S, self._loading.srv_name)
         future = self._loading.call_async(LoadCheckpoint.Request(checkpoint=str(checkpoint)))
         wait(future.done, LOADS_S, self._loading.srv_name)
         answer = future.result()
