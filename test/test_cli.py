@@ -185,7 +185,7 @@ def test_a_model_is_fine_tuned_to_a_checkpoint_of_its_own_and_calibrated_with_ot
 
 
 def test_a_tokenizer_stays_that_shows_the_new_scene_about_as_well_as_its_own():
-    from whale_ros.cli.finetune import sees_well
+    from whale_ros.evaluation.prediction import sees_well
 
     metrics = {"moving_pixels_psnr_db": {"ceiling": {"8": 22.0}}}
     assert sees_well(25.0, metrics) and sees_well(21.1, metrics)

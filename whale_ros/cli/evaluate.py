@@ -49,6 +49,30 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--output", type=Path, default=Path("uncertainty_report"), help="folder for the report"
     )
     parser.set_defaults(command=uncertainty)
+    parser = questions.add_parser("finetuning", help="what few demonstrations of another robot do")
+    parser.add_argument("data", type=Path, help="folder made by `whale collect --robot bench`")
+    parser.add_argument("old", type=Path, help="folder that the base was trained on")
+    parser.add_argument("--base", type=Path, help="checkpoint's folder; default: the shipped one")
+    parser.add_argument(
+        "--method",
+        nargs="+",
+        default=["real", "copy", "base", "finetuned", "scratch"],
+        choices=["real", "copy", "base", "finetuned", "scratch"],
+        help="what is measured now; the report is of all that is there",
+    )
+    parser.add_argument(
+        "--demonstrations", type=int, nargs="+", default=[20, 10, 5], metavar="N",
+        help="to learn from, in this order (default 20 10 5)",
+    )  # fmt: skip
+    parser.add_argument("--seeds", type=int, default=3, help="each with other demonstrations")
+    parser.add_argument("--json", action="store_true", help="print numbers for programs")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("finetuning_report"),
+        help="folder for the report; goes on with what is there",
+    )
+    parser.set_defaults(command=finetuning)
     parser = questions.add_parser("planner", help="what planning is worth to a policy, simulated")
     parser.add_argument("--checkpoint", type=Path, help="folder; default: the shipped one")
     parser.add_argument("--calibration", type=Path, help="file; default: that in the folder")
@@ -165,6 +189,20 @@ def uncertainty(options: argparse.Namespace) -> None:
     )
     print(json.dumps(summary, indent=1, allow_nan=False) if options.json else table(summary))
     print(f"open {options.output / PAGE} in a browser", file=sys.stderr)
+
+
+def finetuning(options: argparse.Namespace) -> None:
+    import torch
+
+    from whale_ros.evaluation.finetuning.study import study
+    from whale_ros.evaluation.finetuning.summary import table
+    from whale_ros.world_model.checkpoint import SHIPPED
+
+    torch.set_num_threads(1)
+    base = options.base or SHIPPED
+    counts, methods = options.demonstrations, options.method
+    summary = study(options.data, options.old, base, options.output, methods, counts, options.seeds)
+    print(json.dumps(summary, indent=1, allow_nan=False) if options.json else table(summary))
 
 
 def planner(options: argparse.Namespace) -> None:

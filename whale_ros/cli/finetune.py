@@ -10,9 +10,6 @@ if TYPE_CHECKING:
     from whale_ros.training.finetune import Demonstrations
     from whale_ros.world_model.checkpoint import Card
 
-REPLAYED = 200  # episodes at most, from all over the folder
-SEES_WELL_DB = 1.0  # a tokenizer stays that shows the new scene at most so much worse than its own
-
 
 def add(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
@@ -47,11 +44,16 @@ def run(options: argparse.Namespace) -> None:
 
     from whale_ros.actions.statistics import statistics
     from whale_ros.evaluation.hardware import hardware
-    from whale_ros.evaluation.prediction import evaluate_prediction, tokenizer_psnr
+    from whale_ros.evaluation.prediction import evaluate_prediction, sees_well, tokenizer_psnr
     from whale_ros.evaluation.scales import measure_scales
     from whale_ros.evaluation.tables import finetuning_table
     from whale_ros.training.dataset import EpisodeSet
-    from whale_ros.training.finetune import Demonstrations, finetune, is_low_rank
+    from whale_ros.training.finetune import (
+        REPLAYED,
+        Demonstrations,
+        finetune,
+        is_low_rank,
+    )
     from whale_ros.training.pretrain import Steps
     from whale_ros.training.record import work_alone
     from whale_ros.training.workers import Worker
@@ -114,17 +116,6 @@ def run(options: argparse.Namespace) -> None:
     print(finetuning_table(card.training["moving_pixels_psnr_db_before"], card.metrics))
     print(f"checkpoint {card.sha256[:12]} is in {made}; calibrate it before the gate trusts it:")
     print(f"    whale calibrate CALIBRATION_DATA --checkpoint {made}")
-
-
-def sees_well(psnr_db: float | None, metrics: dict) -> bool:
-    """Whether a tokenizer shows the new scene about as well as the one that it has learnt.
-
-    metrics: those of its card.
-    """
-    from whale_ros.evaluation.prediction import HEADLINE_STEP
-
-    own = metrics.get("moving_pixels_psnr_db", {}).get("ceiling", {}).get(str(HEADLINE_STEP))
-    return None not in (psnr_db, own) and psnr_db > own - SEES_WELL_DB
 
 
 def _plan(card: Card, data: Demonstrations, keeps: bool, low_rank: bool) -> str:

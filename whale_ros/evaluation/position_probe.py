@@ -31,23 +31,28 @@ class PositionProbe(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        sizes = [3, *CHANNELS]
-        self.network = nn.Sequential(
-            *(
-                nn.Sequential(nn.Conv2d(i, o, 4, 2, 1), nn.GroupNorm(8, o), nn.SiLU())
-                for i, o in zip(sizes[:-1], sizes[1:], strict=True)
-            ),
-            nn.Flatten(),
-            nn.Linear(CHANNELS[-1] * (SIZE >> len(CHANNELS)) ** 2, 128),
-            nn.SiLU(),
-            nn.Linear(128, 3),
-        )
+        self.network = reader(3)
         self.register_buffer("mean", torch.zeros(3))
         self.register_buffer("spread", torch.ones(3))
 
     def forward(self, frames: Tensor) -> Tensor:
         small = F.adaptive_avg_pool2d(frames, SIZE)
         return self.mean + self.spread * self.network(small - 0.5)
+
+
+def reader(numbers: int) -> nn.Module:
+    """Pictures (B, 3, SIZE, SIZE) to (B, numbers)."""
+    sizes = [3, *CHANNELS]
+    return nn.Sequential(
+        *(
+            nn.Sequential(nn.Conv2d(i, o, 4, 2, 1), nn.GroupNorm(8, o), nn.SiLU())
+            for i, o in zip(sizes[:-1], sizes[1:], strict=True)
+        ),
+        nn.Flatten(),
+        nn.Linear(CHANNELS[-1] * (SIZE >> len(CHANNELS)) ** 2, 128),
+        nn.SiLU(),
+        nn.Linear(128, numbers),
+    )
 
 
 def train_position_probe(

@@ -32,6 +32,7 @@ HORIZON = 15
 REPORTED_STEPS = (1, 4, 8, 15)
 HEADLINE_STEP = 8
 MOVING = 0.05  # a pixel moves if a channel differs by more than this from the last observed frame
+SEES_WELL_DB = 1.0  # a tokenizer stays that shows a new scene at most so much worse than its own
 WAYS = ("model", "shuffled", "copy", "ceiling")
 
 Table = dict[str, dict[str, float | None]]  # way, step
@@ -85,6 +86,15 @@ def tokenizer_psnr(model: WhaleST, data: EpisodeSet) -> float | None:
         square = (ceiling(model, far) - far.future_frames).square().mean(2)[:, 0]
         error, moving = error + (square * moves).sum().cpu(), moving + moves.sum().cpu()
     return rounded(float(psnr(error / moving)), 2)
+
+
+def sees_well(psnr_db: float | None, metrics: dict) -> bool:
+    """Whether a tokenizer shows a new scene about as well as the one that it has learnt.
+
+    metrics: those of its card.
+    """
+    own = metrics.get("moving_pixels_psnr_db", {}).get("ceiling", {}).get(str(HEADLINE_STEP))
+    return None not in (psnr_db, own) and psnr_db > own - SEES_WELL_DB
 
 
 @torch.inference_mode()

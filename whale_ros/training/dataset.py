@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from copy import copy
 from hashlib import sha256
 from pathlib import Path
 
@@ -63,10 +64,28 @@ class EpisodeSet:
         self.hand_position = together([e.hand_position for e in loaded])  # (T_e+1, 3)
         known = [e.object_position for e in loaded if e.object_position is not None]
         self.object_position = together(known) if len(known) == len(loaded) else None
+        outcomes = [e.success for e in loaded if e.success is not None]
+        self.success = together(outcomes) if len(outcomes) == len(loaded) else None  # (T_e+1,)
         # (E,) first frame of success; -1 if it never came, or nobody knows
         self.success_at = torch.tensor([_first(e.success) for e in loaded])
         # (E,) bool; of those whose outcome nobody knows it is not known
         self.failed = torch.tensor([e.success is not None and not e.success.any() for e in loaded])
+
+    def select(self, rows: Sequence[int]) -> EpisodeSet:
+        """Those of the episodes, at least one, in that order."""
+
+        def of(every: Sequences) -> Sequences:
+            return Sequences([every[row] for row in rows])
+
+        chosen = copy(self)
+        chosen.infos = [self.infos[row] for row in rows]
+        chosen.sha256 = [self.sha256[row] for row in rows]
+        chosen.frames, chosen.actions = of(self.frames), of(self.actions)
+        chosen.hand_position = of(self.hand_position)
+        chosen.object_position = self.object_position and of(self.object_position)
+        chosen.success = self.success and of(self.success)
+        chosen.success_at, chosen.failed = self.success_at[rows], self.failed[rows]
+        return chosen
 
     def must_fit(self, config: WhaleConfig, actions: ActionSpace | None = None) -> None:
         """Raise ValueError if the model takes another resolution, or actions of another space."""

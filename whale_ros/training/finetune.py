@@ -42,6 +42,8 @@ RATES, LOW_RANK_RATE = {"tokenizer": 0.3, "behavior": 0.3, "dynamics": 1.0}, 1.0
 LOOKS = 6  # batches of which the held-out loss is the mean
 CHECK_EVERY, PATIENCE = 50, 250  # steps
 STAGES = ("tokenizer", "behavior", "dynamics")
+STEPS = Steps(tokenizer=400, behavior=200, dynamics=800)  # at most
+REPLAYED = 200  # episodes at most, from all over the folder
 
 
 @dataclass(frozen=True)
@@ -89,10 +91,12 @@ def finetune(
     steps: Steps,
     seed: int = 0,
     worker: Worker | None = None,
+    rates: dict[str, float] = RATES,
 ) -> tuple[WhaleST, dict[str, Outcome]]:
     """The model, and how each stage went that has steps; a network without any stays as it is.
 
-    base: a checkpoint's folder, which is only read. Resumes from whatever the folder `run` holds.
+    base: a checkpoint's folder, which is only read. rates: of learning, see RATES.
+    Resumes from whatever the folder `run` holds.
     Raises ValueError if the episodes do not fit the base or are too short, if the folder holds
     another run, or if what it holds is broken.
     """
@@ -114,7 +118,7 @@ def finetune(
         del left_s[name]
         schedule = Schedule(
             getattr(steps, name),
-            (LOW_RANK_RATE if low_rank else RATES[name])
+            (LOW_RANK_RATE if low_rank else rates[name])
             * learning_rate(getattr(card.config, name).width),
             seed=seed,
             save_every=CHECK_EVERY,

@@ -1,0 +1,1 @@
+"""What fine-tuning is worth: few demonstrations of another robot, and what they change."""
