@@ -44,7 +44,7 @@ from whale_ros.world_model.checkpoint import CARD, SHIPPED, WEIGHTS
 
 PLANNING = ("planner", "scripted_policy")  # only while something is planned
 RUNNING = ("gate", "sim_robot", "world_model", "trainer")
-CALIBRATING = 12  # demonstrations; an alpha of 0.1 takes 9 episodes
+CALIBRATING = 20  # demonstrations: with an alpha of 0.1, one may be such that it cannot be judged
 FIRST_SEED, FIRST_TO_CALIBRATE, FIRST_TO_PLAN = 0, 10_000, 20_000
 REPLAYED = 200  # episodes of the old robot, if none are given
 PLANNED = 5  # episodes
