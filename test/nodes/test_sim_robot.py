@@ -1,5 +1,6 @@
 """The simulated robot as a process: what a camera, an arm and their driver do, over DDS."""
 
+import signal
 import time
 
 import numpy as np
@@ -189,6 +190,18 @@ def test_an_unknown_fault_is_refused_with_the_known_ones(robot):
     response = robot.degrade("smear")
     assert not response.success
     assert "smear" in response.message and "blackout" in response.message
+
+
+def test_a_robot_that_stalls_before_simulated_time_has_begun_goes_on(ros, start):
+    process = start("sim_robot", "-p", "use_sim_time:=true")
+    robot = Robot(ros)
+    process.send_signal(signal.SIGSTOP)
+    time.sleep(0.3)  # its steps are of a time before the first that there is
+    process.send_signal(signal.SIGCONT)
+    robot.poses.clear()
+    ros.wait(lambda: len(robot.poses) > 20, "poses after the stall")
+    stamp = robot.poses[-1].header.stamp
+    assert (stamp.sec, stamp.nanosec) == (0, 0) and process.poll() is None
 
 
 def test_it_says_in_one_line_which_parameter_is_wrong(start):

@@ -146,7 +146,8 @@ class SimRobot(LeanNode):
         with self._robot.lock:  # one moment, also when a reset comes in between
             # Steps that catch up after a stall belong to the past, one after the other.
             age_s = time.monotonic() - self._robot.state_at_s
-            stamp = self.get_clock().now() - Duration(seconds=age_s)
+            now = self.get_clock().now()  # zero before the first /clock
+            stamp = now - min(Duration(seconds=age_s), Duration(nanoseconds=now.nanoseconds))
             arm = self._robot.arm
             pose, gripper = self._pose(stamp), self._gripper(stamp)
             if picture_due:
