@@ -11,6 +11,7 @@ from scipy.stats import beta
 
 from whale_ros.evaluation import calibration as module
 from whale_ros.evaluation.calibration import EpisodeScores, realised, scales_of, score_episodes
+from whale_ros.evaluation.scales import PICTURE_ROOM
 from whale_ros.imagination.calibration import Calibration, Conditions
 from whale_ros.imagination.live import HISTORY, MAX_HORIZON
 from whale_ros.imagination.retracing import feature_distance, retrace
@@ -85,7 +86,7 @@ def test_scales_are_what_nine_of_ten_episodes_stay_under():
     nothing = np.array(["push"] * 11), np.array(["slow"] * 11), np.array([False] * 11)
     worst = np.arange(11.0)[:, None]  # of eleven episodes
     scored = EpisodeScores(worst, 10 * worst, worst / 10, worst, worst, *nothing, 6.4)
-    assert astuple(scales_of(scored)) == pytest.approx((90.0, 9.0, 0.9))
+    assert astuple(scales_of(scored)) == pytest.approx((90.0, 9.0, PICTURE_ROOM * 0.9))
     scored.live[10] = math.inf  # nobody could judge it
     assert scales_of(scored).live_uncertainty == pytest.approx(81.0)
     scored.live[:] = math.inf

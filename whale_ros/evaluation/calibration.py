@@ -22,6 +22,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from whale_ros.evaluation.rounding import rounded
+from whale_ros.evaluation.scales import PICTURE_ROOM, QUANTILE
 from whale_ros.gate.confidence import MAX_UNCERTAINTY
 from whale_ros.imagination.calibration import Calibration
 from whale_ros.imagination.live import HISTORY, MAX_HORIZON, CarryOver, imagine_after
@@ -36,7 +37,6 @@ from whale_ros.world_model.whale_st import WhaleST
 SETTLED = 4  # actions while the planner thinks, as in config/planner.yaml
 # A planner decides every 2 to 4 actions, an image comes with every half; neighbours are much alike.
 DECISION_EVERY, IMAGE_EVERY = 3, 1
-SCALE_QUANTILE = 0.9  # of episodes, that stay under a scale
 BAD_FEATURE_DISTANCE = 0.5  # as in `whale evaluate uncertainty`
 # Behaviours that mean to finish the task.
 PURPOSEFUL = ("expert", "slow", "hesitating", "demonstration", "demonstrating")
@@ -206,18 +206,22 @@ def _observed(codes: Tensor, actions: Tensor, times: range) -> tuple[Tensor, Ten
 
 
 def scales_of(scored: EpisodeScores) -> Scales:
-    """What most episodes stay under, each of the three; so that one factor does for all of them.
+    """What most episodes stay under, as `scales.measure_scales` has it of windows.
 
     scored: in any units. Raises ValueError if nothing could be judged.
     """
-    return Scales(*(_quantile(n) for n in (scored.live, scored.candidate, scored.unfamiliarity)))
+    return Scales(
+        live_uncertainty=_quantile(scored.live),
+        candidate_uncertainty=_quantile(scored.candidate),
+        unfamiliarity=PICTURE_ROOM * _quantile(scored.unfamiliarity),
+    )
 
 
 def _quantile(numbers: np.ndarray) -> float:
     worst = numbers.max(axis=1)
     if not (worst := worst[np.isfinite(worst)]).size:
         raise ValueError("no episode can be judged: the gripper switches too often")
-    return float(np.quantile(worst, SCALE_QUANTILE))
+    return float(np.quantile(worst, QUANTILE))
 
 
 def realised(calibration: Calibration, test: EpisodeScores, behaviors: Sequence[str] = ()) -> dict:
