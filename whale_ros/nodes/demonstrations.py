@@ -9,8 +9,8 @@ from pathlib import Path
 
 import rclpy
 from rclpy.client import Client
-from rclpy.executors import ExternalShutdownException
 from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
@@ -45,13 +45,13 @@ def main() -> None:
     options.folder.mkdir(parents=True, exist_ok=True)
     seeds = range(options.first_seed, options.first_seed + options.demonstrations)
     isolate()
-    rclpy.init()
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # else a `spin` fails before it ends
     logs = options.folder / "logs"
     try:
         successes = record(options.folder, seeds, logs)
     except (RunFailed, ServiceRefused) as error:
         sys.exit(f"demonstrate: {error}; what the nodes printed is in {logs}")
-    except (KeyboardInterrupt, ExternalShutdownException):
+    except KeyboardInterrupt:
         sys.exit("demonstrate: interrupted; the same command goes on")
     finally:
         rclpy.try_shutdown()

@@ -14,7 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import rclpy
-from rclpy.executors import ExternalShutdownException
+from rclpy.signals import SignalHandlerOptions
 from tqdm import tqdm
 
 from whale_ros.evaluation.demo_log import EpisodeNote
@@ -69,7 +69,7 @@ def main() -> None:
         _tell(story, output, options.demonstrations, options.replay or output / "replay")
     except (RunFailed, ServiceRefused) as error:
         sys.exit(f"finetune_demo: {error}; what the nodes printed is in {output / 'logs'}")
-    except (KeyboardInterrupt, ExternalShutdownException):
+    except KeyboardInterrupt:
         sys.exit("finetune_demo: interrupted; the same command goes on")
     if failures := _write(story, output):
         sys.exit("finetune_demo: " + "; ".join(failures))
@@ -79,7 +79,7 @@ def _tell(story: Story, output: Path, demonstrations: int, replay: Path) -> None
     """Raises RunFailed, ServiceRefused."""
     bags, more, logs = output / "demonstrations", output / "more_demonstrations", output / "logs"
     data, others = output / "data", output / "more_data"
-    rclpy.init()
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # else a `spin` fails before it ends
     try:
         with _part(story, "record", f"{demonstrations} demonstrations of {TASK} on {ROBOT}"):
             seeds = range(FIRST_SEED, FIRST_SEED + demonstrations)
