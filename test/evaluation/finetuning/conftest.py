@@ -5,13 +5,13 @@ import pytest
 
 from whale_ros.actions.space import ActionSpace
 from whale_ros.data.episodes import Episode, EpisodeInfo, save_episode, write_manifest
-from whale_ros.imagination.conformal import least_count
 from whale_ros.sim.behaviors import DEMONSTRATING, MISTAKEN
 
 STEPS, SIZE, SIDE = 24, 32, 8
 GOAL, SHORT = 22, 14  # columns at which it comes to rest
 MOST = 2  # demonstrations of a seed
-DEMONSTRATIONS = MOST + least_count(0.1)
+CALIBRATING = 9  # the least that an alpha of 0.1 takes
+DEMONSTRATIONS = MOST + CALIBRATING
 HELD_OUT = 4  # of either kind
 
 

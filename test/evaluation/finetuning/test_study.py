@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from whale_ros.cli import finetune as command
-from whale_ros.evaluation.finetuning import measures
+from whale_ros.evaluation.finetuning import material, measures
 from whale_ros.evaluation.finetuning import study as module
 from whale_ros.evaluation.finetuning.material import Material
 from whale_ros.evaluation.finetuning.outcome import train_outcome_probe
@@ -25,6 +25,7 @@ CELLS = {"real", "copy", "base", "finetuned_2_0", "scratch_2_0"}
 def quick():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(measures, "CANDIDATES", 2)
+        patch.setattr(material, "CALIBRATING", 9)
         for name in ("STEPS", "SCRATCH_STEPS"):
             patch.setattr(module, name, Steps(2, 1, 2))
         for train in (train_position_probe, train_outcome_probe):
@@ -108,18 +109,18 @@ def test_too_few_demonstrations_are_told_of(robots, base, tmp_path):
 
 
 def test_no_episode_has_two_parts(write_robot, robots, tmp_path):
-    material = Material.read(write_robot(tmp_path, (9, 99, 9), 19), robots[1], seeds=2, most=5)
-    parts = [material.demonstrations(seed, 5, replayed=False) for seed in (0, 1)]
+    given = Material.read(write_robot(tmp_path, (9, 99, 9), 19), robots[1], seeds=2, most=5)
+    parts = [given.demonstrations(seed, 5, replayed=False) for seed in (0, 1)]
     files = [file for part in parts for data in (part.new, part.held_out) for file in data.sha256]
-    files += [*material.calibrating.sha256, *material.test.sha256]
-    assert len(files) == len(set(files)) == 19 + len(material.test)
+    files += [*given.calibrating.sha256, *given.test.sha256]
+    assert len(files) == len(set(files)) == 19 + len(given.test)
     assert [len(part.held_out) for part in parts] == [1, 1]
-    few = material.demonstrations(1, 2, replayed=True)
+    few = given.demonstrations(1, 2, replayed=True)
     assert {*few.new.sha256, *few.held_out.sha256} < {
         *parts[1].new.sha256,
         *parts[1].held_out.sha256,
     }
-    assert few.replay is material.replay
+    assert few.replay is given.replay
 
 
 def test_it_takes_the_steps_that_the_command_takes():

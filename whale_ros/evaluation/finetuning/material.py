@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from whale_ros.data.conversion_log import HELD_OUT
-from whale_ros.imagination.conformal import least_count
 from whale_ros.sim.behaviors import DEMONSTRATING, MISTAKEN
 from whale_ros.training.dataset import EpisodeSet
 from whale_ros.training.finetune import REPLAYED, Demonstrations
 
-ALPHA = 0.1  # of the calibration, as `whale calibrate` takes it
+# Demonstrations that calibrate: an alpha of 0.1 takes nine, and some cannot be judged, because the
+# gripper switches too often.
+CALIBRATING = 20
 
 
 @dataclass
@@ -32,12 +33,12 @@ class Material:
         Raises ValueError if there are too few demonstrations in the former.
         """
         recorded, test = (EpisodeSet(new, split) for split in ("train", "validation"))
-        needed = seeds * most + least_count(ALPHA)
+        needed = seeds * most + CALIBRATING
         if (there := len(_of(recorded, DEMONSTRATING))) < needed:
             raise ValueError(
                 f"{new} has {there} {DEMONSTRATING} episodes of split train, {needed} are needed: "
-                f"{most} for each of {seeds} seeds and {least_count(ALPHA)} to calibrate; collect "
-                "more with `whale collect --robot bench`"
+                f"{most} for each of {seeds} seeds and {CALIBRATING} to calibrate; collect more "
+                "with `whale collect --robot bench`"
             )
         return cls(
             recorded,

@@ -170,9 +170,12 @@ def gate(
     """What a gate does to nominal episodes, with a threshold made by others.
 
     Of what it sees (images, and what the planner chooses) the share that passes, of the episodes
-    those without any alarm, and of bad predictions those that pass too.
+    those without any alarm, and of bad predictions those that pass too. Nothing passes where what
+    calibrates could not be judged.
     """
     factor = bound(score_episodes(model, scales, calibrating, CANDIDATES).score.tolist(), ALPHA)
+    if not np.isfinite(factor):
+        return {"factor": None, "gate_pass_rate": 0.0, "episodes_without_alarm": 0.0}
     tested = score_episodes(model, scales, nominal, CANDIDATES)
     seen = np.concatenate([tested.candidate, tested.image], axis=1)
     bad = tested.error > BAD_FEATURE_DISTANCE
