@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from whale_ros.actions.space import ActionSpace
-from whale_ros.data.episodes import EpisodeInfo
+from whale_ros.data.episodes import EpisodeInfo, must_be_sound
 
 CONVERSION = "conversion.json"
 BEHAVIOR = "demonstration"
@@ -27,8 +27,13 @@ class ConversionLog:
         try:
             content = json.loads(self._path.read_text())
             self.kind, self.bags = content["kind"], content["bags"]
-            self.infos()
             ActionSpace.from_dict(self.kind["action_space"])
+            for info in self.infos():
+                must_be_sound(info)
+            if not all(
+                type(bag["sha256"]) is str and type(bag["number"]) is int for bag in self.bags
+            ):
+                raise ValueError("a bag lacks its number or its hash")
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise ValueError(f"{self._path} is no log of conversions: {error!r}") from error
 
@@ -60,9 +65,9 @@ class ConversionLog:
     def must_be_of(self, kind: dict[str, Any]) -> None:
         """Raises ValueError if the bags before were converted in another way."""
         for key, value in kind.items() if self.kind else ():
-            if self.kind[key] != value:
+            if self.kind.get(key) != value:
                 raise ValueError(
-                    f"the dataset was made with {key} {self.kind[key]}, this would be {value}; "
+                    f"the dataset was made with {key} {self.kind.get(key)}, this would be {value}; "
                     "choose another folder"
                 )
 

@@ -127,13 +127,13 @@ def read_manifest(folder: Path) -> tuple[ActionSpace, list[EpisodeInfo]]:
         content = json.loads(path.read_text())
         episodes = [EpisodeInfo(**entry) for entry in content["episodes"]]
         for info in episodes:
-            _must_be_sound(info)
+            must_be_sound(info)
         return ActionSpace.from_dict(content["action_space"]), episodes
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ValueError(f"{path} is not a manifest of episodes: {error!r}") from error
 
 
-def _must_be_sound(info: EpisodeInfo) -> None:
+def must_be_sound(info: EpisodeInfo) -> None:
     """Raises ValueError if it names no file in the folder, or something is of another type."""
     words = info.file, info.split, info.task, info.behavior
     if not all(type(word) is str for word in words) or type(info.seed) is not int:
