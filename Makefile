@@ -22,7 +22,7 @@ clean-run: setup  ## half an hour in which nothing is wrong: false stops, memory
 faults: setup  ## thousands of faults against the gate, in simulated time and on the running system
 	@$(ENV) && scripts/whale faults --output fault_output
 
-fuzz: setup  ## the gate and every parser under bytes made up, guided by coverage; 11 minutes
+fuzz: setup  ## the gate and every parser under bytes made up, guided by coverage; half an hour
 	@$(ENV) && python -m fuzz --seconds 60 --output fuzz_output
 
 mutants: setup  ## does a test notice every change of the gate? goes on where it was stopped; an hour

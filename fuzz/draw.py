@@ -1,13 +1,19 @@
-"""Values out of the bytes that a fuzzer makes up."""
+"""Values and files out of the bytes that a fuzzer makes up."""
 
 from __future__ import annotations
 
 import copy
 import math
 import struct
+import tempfile
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
+ROOT = Path(__file__).parents[1]
+FOLDER = Path(  # to write what is to be read
+    tempfile.mkdtemp(prefix="fuzz", dir="/dev/shm" if Path("/dev/shm").exists() else None)
+)
 EDITS = 4  # of a document, at most
 NUMBERS = (0.0, -0.0, 1.0, -1.0, math.nan, math.inf, -math.inf, 5e-324, 1e38, 1e308, 0.05, 0.2)
 VALUES: tuple[Any, ...] = (
@@ -102,3 +108,21 @@ def _value(draw: Draw, old: Any) -> Any:
     if kind == 2:
         return draw.number()
     return copy.deepcopy(draw.one_of(VALUES))
+
+
+# ---- where to begin
+
+
+def documents() -> list[bytes]:
+    """Few edits, and many."""
+    return [b"", bytes(range(200)), bytes(range(255, 55, -1)), bytes([3, *[5, 1, 7, 2] * 9])]
+
+
+def json_files() -> list[bytes]:
+    odd = [b"R" + b"[" * 2000, b"R{}", b'R{"schema": 3, "config": {}}', b"R" + b"9" * 5000]
+    return [*documents(), *odd, b"R[]", b"R\xff"]
+
+
+def yaml_files() -> list[bytes]:
+    odd = [b"R" + b"[" * 2000, b"Rtokenizer: !!python/object:os.system {}", b"R? {a: b}\n: c"]
+    return [*documents(), *odd, b"R[]", b"R\xff", b"R&a [*a]"]

@@ -2,129 +2,83 @@
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import io
 import json
-import math
-import struct
-import tempfile
 from dataclasses import asdict
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors.torch
 import yaml
 
-from fuzz.draw import Draw, edited, file_of
+from fuzz.draw import FOLDER, ROOT, Draw, edited, file_of
 from whale_ros.actions.space import ActionSpace
+from whale_ros.data.conventions import Conventions, of_recording, of_robot
+from whale_ros.data.conversion_log import CONVERSION, ConversionLog
 from whale_ros.data.episodes import MANIFEST, Episode, EpisodeInfo, load_episode, read_manifest
+from whale_ros.data.recording import RECORDING, Recording, read_recording
 from whale_ros.gate.config import GateConfig
-from whale_ros.imagination.calibration import (
-    CALIBRATION,
-    Calibration,
-    CalibrationError,
-    load_calibration,
-    why_void,
+from whale_ros.nodes import (
+    demonstrator,
+    gate_parameters,
+    planner_parameters,
+    recorder_parameters,
+    scripted_policy,
+    sim_robot,
+    trainer,
+    world_model,
 )
-from whale_ros.nodes import gate as gate_node
-from whale_ros.nodes import planner, scripted_policy, sim_robot, world_model
 from whale_ros.nodes.parameters import BadParameter
-from whale_ros.world_model.checkpoint import (
-    CARD,
-    SHIPPED,
-    WEIGHTS,
-    Card,
-    CheckpointError,
-    Scales,
-    load_checkpoint,
-    read_card,
+from whale_ros.training.record import RECORD, claim_run
+
+NODES = (
+    gate_parameters,
+    planner_parameters,
+    recorder_parameters,
+    world_model,
+    sim_robot,
+    scripted_policy,
+    demonstrator,
+    trainer,
 )
-from whale_ros.world_model.config import (
-    BehaviorConfig,
-    DynamicsConfig,
-    TokenizerConfig,
-    WhaleConfig,
-    shipped,
-)
-from whale_ros.world_model.whale_st import WhaleST
-
-ROOT = Path(__file__).parents[1]
-FOLDER = Path(
-    tempfile.mkdtemp(prefix="fuzz", dir="/dev/shm" if Path("/dev/shm").exists() else None)
-)
-NODES = (gate_node, planner, world_model, sim_robot, scripted_policy)
-SMALL = WhaleConfig(
-    name="small",
-    tokenizer=TokenizerConfig(
-        resolution=8, channels=(8,), width=8, layers=1, heads=1, code_dim=1, code_levels=3
-    ),
-    behavior=BehaviorConfig(width=2, layers=1, heads=1, window=10, z_dim=1),
-    dynamics=DynamicsConfig(width=2, layers=1, heads=1, window=8),
-)
-SMALL_CARD = Card(SMALL, ActionSpace(), Scales(0.1, 0.2, 3.0))
-
-
-def _json(name: str) -> Any:
-    return json.loads((SHIPPED / name).read_text())
-
-
-CARD_DOCUMENT = _json(CARD)
-CALIBRATION_DOCUMENT = _json(CALIBRATION)
-CONDITIONS = load_calibration(SHIPPED / CALIBRATION).conditions
+INFOS = [EpisodeInfo(f"{i}.npz", "train", "reach", "expert", i) for i in (0, 1)]
 MANIFEST_DOCUMENT = {
     "action_space": ActionSpace().to_dict(),
     "files_sha256": "0" * 64,
-    "episodes": [asdict(EpisodeInfo(f"{i}.npz", "train", "reach", "expert", i)) for i in (0, 1)],
+    "episodes": [asdict(info) for info in INFOS],
 }
-ROBOT_DOCUMENT = yaml.safe_load((ROOT / "config/robots/ur.yaml").read_text())
-MODEL_DOCUMENT = yaml.safe_load((ROOT / "config/models/tiny.yaml").read_text())
+RECORDING_DOCUMENT = {
+    "format": 1,
+    **asdict(
+        Recording(
+            episode="episode_000000",
+            robot="sim",
+            topics={"camera": "/camera/image", "pose": "/ee_pose", "command": "/arm/twist_command"},
+            action_source="commanded_twists",
+            base_frame="base",
+            began=1.7e9,
+            action_space=ActionSpace().to_dict(),
+        )
+    ),
+}
+CONVERSION_DOCUMENT = {
+    "kind": {"action_space": ActionSpace().to_dict(), "resolution": 64},
+    "bags": [{"number": 0, "sha256": "0" * 64, "task": "reach", "episodes": [{"file": "0.npz"}]}],
+}
+RUN = {"stage": {"steps": 2, "learning_rate": 0.1}, "data": "0" * 64, "parts": ["a", None]}
 
 
-def card(data: bytes) -> None:
-    (FOLDER / WEIGHTS).touch()
-    (FOLDER / CARD).write_bytes(file_of(data, CARD_DOCUMENT, json.dumps))
-    try:
-        read = read_card(FOLDER)
-    except CheckpointError:
-        return
-    assert isinstance(read, Card) and WhaleConfig.from_dict(read.config.to_dict()) == read.config
-    assert all(0 < scale < math.inf for scale in asdict(read.scales).values())
+def _parameters() -> dict[str, Any]:
+    """Those of a robot and of all nodes, in one file."""
+    files = [*sorted((ROOT / "config").glob("*.yaml")), ROOT / "config/robots/ur.yaml"]
+    every: dict[str, Any] = {}
+    for file in files:
+        for node in yaml.safe_load(file.read_text()).values():
+            every |= node["ros__parameters"]
+    return {"/**": {"ros__parameters": every}}
 
 
-def checkpoint(data: bytes) -> None:
-    """A card and weights that it describes, as somebody with bad intent would write them."""
-    head, tensors = _good_weights()
-    document = edited({"card": asdict(SMALL_CARD), "head": head}, Draw(data))
-    try:
-        written_card, written_head = dict(document["card"]), json.dumps(document["head"]).encode()
-    except (TypeError, KeyError, ValueError):
-        return
-    if data[:1] == b"R":
-        written_head = data[1:]
-    weights = struct.pack("<Q", len(written_head)) + written_head + tensors
-    written_card["sha256"] = hashlib.sha256(weights).hexdigest()
-    (FOLDER / WEIGHTS).write_bytes(weights)
-    (FOLDER / CARD).write_text(json.dumps(written_card))
-    try:
-        model, card = load_checkpoint(FOLDER)
-    except CheckpointError:
-        return
-    for name, tensor in WhaleST(card.config, card.action_space).state_dict().items():
-        assert model.state_dict()[name].shape == tensor.shape
-
-
-def calibration(data: bytes) -> None:
-    path = FOLDER / CALIBRATION
-    path.write_bytes(file_of(data, CALIBRATION_DOCUMENT, json.dumps))
-    try:
-        read = load_calibration(path)
-    except CalibrationError:
-        return
-    assert isinstance(read, Calibration) and read.factor() > 0 and 0 < read.alpha < 1
-    assert all(read.factor(task) > 0 for task in read.scores)
-    assert (why_void(read, CONDITIONS) == "") == (read.conditions == CONDITIONS)
+PARAMETERS_DOCUMENT = _parameters()
 
 
 def manifest(data: bytes) -> None:
@@ -156,19 +110,40 @@ def episode(data: bytes) -> None:
         assert np.isfinite(array).all()
 
 
-def model_yaml(data: bytes) -> None:
-    path = FOLDER / "model.yaml"
-    path.write_bytes(file_of(data, MODEL_DOCUMENT, yaml.safe_dump))
+def recording(data: bytes) -> None:
+    (FOLDER / RECORDING).write_bytes(file_of(data, RECORDING_DOCUMENT, json.dumps))
     try:
-        read = WhaleConfig.from_yaml(path)
+        _check_conventions(of_recording(read_recording(FOLDER)))
     except ValueError:
         return
-    assert WhaleConfig.from_dict(json.loads(json.dumps(read.to_dict()))) == read
 
 
-def robot_yaml(data: bytes) -> None:
-    """What the nodes make of the values of a parameter file, which rcl has parsed."""
-    document = edited(ROBOT_DOCUMENT, Draw(data))
+def conversion(data: bytes) -> None:
+    (FOLDER / CONVERSION).write_bytes(file_of(data, CONVERSION_DOCUMENT, json.dumps))
+    try:
+        log = ConversionLog(FOLDER)
+        log.must_be_of({"resolution": 64})
+    except ValueError:
+        return
+    assert log.space.signature and len(log.infos()) >= 0
+    assert log.number_of("") is None and isinstance(log.next_number(), int)
+
+
+def run_record(data: bytes) -> None:
+    (FOLDER / RECORD).write_bytes(file_of(data, RUN, json.dumps))
+    try:
+        claim_run(FOLDER, **RUN)
+    except ValueError:
+        return
+
+
+def parameters(data: bytes) -> None:
+    """What the nodes make of the values of a file, which rcl has parsed; and who reads bags."""
+    document = edited(PARAMETERS_DOCUMENT, Draw(data))
+    path = FOLDER / "robot.yaml"
+    path.write_bytes(data[1:] if data[:1] == b"R" else yaml.safe_dump(document).encode())
+    with contextlib.suppress(ValueError):
+        _check_conventions(of_robot(str(path)))
     try:
         given = dict(document["/**"]["ros__parameters"])
     except (TypeError, KeyError, ValueError):
@@ -181,35 +156,25 @@ def robot_yaml(data: bytes) -> None:
             }
         except BadParameter:
             continue
-        if node is gate_node:
-            _check_gate(values)
+        if hasattr(node, "why_contradictory"):
+            reason = node.why_contradictory(values)
+            assert reason is None or reason, "it says why"
+            if node is gate_parameters and reason is None:
+                _check_gate(gate_parameters.gate_config(values))
 
 
-def _check_gate(values: dict[str, Any]) -> None:
-    try:
-        config = gate_node.gate_config(values)
-    except ValueError:
-        return
-    assert isinstance(config, GateConfig) and 0 < config.cycle_s < 1
+def _check_gate(config: GateConfig) -> None:
+    assert 0 < config.cycle_s < 1
     assert all(a < b for a, b in zip(config.workspace_low, config.workspace_high, strict=True))
 
 
+def _check_conventions(conventions: Conventions) -> None:
+    assert conventions.wanted() and conventions.base_frame
+    assert conventions.gripper_open != conventions.gripper_closed
+    assert min(conventions.command_timeout_s, conventions.space.step_s) > 0
+
+
 # ---- where to begin
-
-
-def documents() -> list[bytes]:
-    """Few edits, and many."""
-    return [b"", bytes(range(200)), bytes(range(255, 55, -1)), bytes([3, *[5, 1, 7, 2] * 9])]
-
-
-def json_files() -> list[bytes]:
-    odd = [b"R" + b"[" * 2000, b"R{}", b'R{"schema": 3, "config": {}}', b"R" + b"9" * 5000]
-    return [*documents(), *odd]
-
-
-def models() -> list[bytes]:
-    odd = [b"R" + b"[" * 2000, b"Rtokenizer: !!python/object:os.system {}", b"R? {a: b}\n: c"]
-    return [*documents(), *odd, *(b"R" + file.read_bytes() for file in shipped())]
 
 
 def episodes() -> list[bytes]:
@@ -228,11 +193,3 @@ def episodes() -> list[bytes]:
         save(file, **made.arrays())
         seeds.append(file.getvalue())
     return seeds
-
-
-@cache
-def _good_weights() -> tuple[Any, bytes]:
-    """The head of a file of weights, and what follows it."""
-    file = safetensors.torch.save(WhaleST(SMALL, ActionSpace()).state_dict())
-    (length,) = struct.unpack("<Q", file[:8])
-    return json.loads(file[8 : 8 + length]), file[8 + length :]

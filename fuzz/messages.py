@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import cv2
@@ -11,10 +12,17 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from whale_ros.actions.space import ActionSpace
 from whale_ros.data.images import ENCODINGS, MAX_PIXELS, BadImage, to_array, to_rgb
-from whale_ros.msg import ActionSequence
+from whale_ros.msg import ActionSequence, CandidateSet
 from whale_ros.nodes.images import from_array
-from whale_ros.nodes.sequences import MAX_HORIZON, BadSequence, to_actions, to_message
-from whale_ros.nodes.serialized_image import picture_of, stamp_of
+from whale_ros.nodes.sequences import (
+    MAX_HORIZON,
+    MAX_SEQUENCES,
+    BadSequence,
+    to_actions,
+    to_message,
+    to_sequences,
+)
+from whale_ros.nodes.serialized_image import picture_of, pixels_of_compressed, stamp_of
 
 SPACE = ActionSpace()
 PIXELS = (np.arange(4 * 6 * 3) * 5 % 251).astype(np.uint8).reshape(4, 6, 3)
@@ -22,11 +30,13 @@ PIXELS = (np.arange(4 * 6 * 3) * 5 % 251).astype(np.uint8).reshape(4, 6, 3)
 
 def image(data: bytes) -> None:
     """The gate's reader of serialized images, against the one of ROS; and their conversion."""
+    with contextlib.suppress(ValueError):
+        pixels_of_compressed(data)
     try:
         picture, _ = picture_of(data), stamp_of(data)
     except ValueError:
         picture = None
-    message = _read(data, Image)
+    message = read_message(data, Image)
     if message is None:
         return
     if picture is not None:
@@ -62,19 +72,37 @@ def compressed_image(data: bytes) -> None:
 
 
 def action_sequence(data: bytes) -> None:
-    message = _read(data, ActionSequence)
+    message = read_message(data, ActionSequence)
     if message is None:
         return
     try:
         actions = to_actions(message, SPACE, "base")
     except BadSequence:
         return
+    _check_actions(actions)
+
+
+def candidate_set(data: bytes) -> None:
+    message = read_message(data, CandidateSet)
+    if message is None:
+        return
+    try:
+        sequences = to_sequences(message, SPACE, "base")
+    except BadSequence:
+        return
+    assert 1 <= len(sequences) == len(message.candidates) <= MAX_SEQUENCES
+    for start_s, actions in sequences:
+        assert np.isfinite(start_s)
+        _check_actions(actions)
+
+
+def _check_actions(actions: np.ndarray) -> None:
     assert actions.ndim == 2 and 1 <= len(actions) <= MAX_HORIZON and np.isfinite(actions).all()
     assert np.linalg.norm(actions[:, :3], axis=1).max() <= SPACE.max_translation_m * 1.0001
     assert np.linalg.norm(actions[:, 3:6], axis=1).max() <= SPACE.max_rotation_rad * 1.0001
 
 
-def _read(data: bytes, kind: Any) -> Any:
+def read_message(data: bytes, kind: Any) -> Any:
     """None if DDS cannot read it: then no callback ever sees it."""
     if data[3:4] and data[3] & 3:  # Fast CDR reads beyond a message shorter than its padding
         return None
@@ -82,6 +110,9 @@ def _read(data: bytes, kind: Any) -> Any:
         return deserialize_message(data, kind)
     except Exception:  # rclpy has no narrower one for it
         return None
+
+
+# ---- where to begin
 
 
 def images() -> list[bytes]:
@@ -116,6 +147,16 @@ def compressed_images() -> list[bytes]:
 
 
 def action_sequences() -> list[bytes]:
+    return [serialize_message(message) for message in _sequences()]
+
+
+def candidate_sets() -> list[bytes]:
+    one, wide, long = _sequences()
+    sets = [[one], [wide, wide], [one, wide, long], []]
+    return [serialize_message(CandidateSet(source="s", candidates=each)) for each in sets]
+
+
+def _sequences() -> list[ActionSequence]:
     wide = np.tile([0.03, 0.0, -0.02, 0.0, 0.05, 0.0, 1.0], (3, 1))
     sequences = [np.zeros((1, 7)), wide, np.zeros((MAX_HORIZON, 7))]
-    return [serialize_message(to_message(a, "a", 1.7e9, SPACE, "base")) for a in sequences]
+    return [to_message(actions, "a", 1.7e9, SPACE, "base") for actions in sequences]
