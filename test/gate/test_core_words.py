@@ -124,6 +124,13 @@ def test_silence_of_all_is_measured_in_the_gates_own_cycles(rig):
     assert check.message == ("camera, pose and world model are all silent for 1.010 s, limit 1 s")
 
 
+def test_silence_is_counted_from_the_start(new_rig):
+    rig = new_rig()
+    rig.silent = {"camera", "pose", "heartbeat"}
+    rig.cycle(50)
+    assert checks(rig)["network"].value == pytest.approx(0.5)
+
+
 @pytest.mark.parametrize("stream", ["camera", "pose", "heartbeat"])
 def test_any_of_them_ends_the_silence(rig, stream):
     rig.silent = {"camera", "pose", "heartbeat"}

@@ -42,7 +42,8 @@ def test_the_hand_may_be_outside_by_the_margin_and_no_more(x, ok, distance):
 
 def test_an_unknown_place_is_not_inside():
     check = check_workspace(None, CONFIG)
-    assert not check.ok and check.value == math.inf and check.threshold == 0.125
+    assert (check.name, check.ok, check.urgent) == ("workspace", False, False)
+    assert check.value == math.inf and check.threshold == 0.125
     assert check.message == "no pose to look for in the workspace"
 
 
