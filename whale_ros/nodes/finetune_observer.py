@@ -51,6 +51,7 @@ class FinetuneObserver(DemoObserver):
         self.log, self._ran = DemoLog(), set()
         yield
         self._story.gate[name], self._story.ran[name] = self.log, self._ran
+        self.log, self._ran = DemoLog(), set()  # what comes now belongs to nothing
 
     def train(self, data: Path, replay: Path, run: Path, wait: Wait) -> str:
         """Have the model fine-tuned; what the trainer says of it. Raises RunFailed."""
