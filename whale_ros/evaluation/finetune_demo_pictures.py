@@ -41,7 +41,7 @@ def draw_demonstrations(data: Path, path: Path) -> None:
         how = "no label" if episode.success is None else OUTCOMES[int(episode.success[-1])]
         text = f"{info.seed}: {len(episode.actions) * space.step_s:.1f} s\n{how}\n{info.split}"
         axis.set_ylabel(text, fontsize=7, rotation=0, ha="right", va="center")
-    figure.savefig(path, dpi=100)
+    figure.savefig(path, dpi=80, bbox_inches="tight")  # else the words are cut off
     plt.close(figure)
 
 
