@@ -38,7 +38,12 @@ def summarise(done: list[dict], settings: dict) -> dict:
             if method == "base":  # without a calibration a gate does not open
                 row["gate"]["gate_pass_rate"] = {"mean": 0.0, "spread": None}
             rows.append(row)
-    return {"settings": settings, "rows": rows, "against_scratch": _against_scratch(rows)}
+    return {
+        "settings": settings,
+        "rows": rows,
+        "against_scratch": _against_scratch(rows),
+        "worse_on_the_old_robot_percent": _worse(rows),
+    }
 
 
 def table(summary: dict) -> str:
@@ -56,6 +61,9 @@ def table(summary: dict) -> str:
         lines.append("")
     for count, times in summary["against_scratch"].items():
         lines.append(f"consistency with {count} demonstrations: {times:.2f} times from scratch")
+    for count, parts in summary["worse_on_the_old_robot_percent"].items():
+        texts = ", ".join(f"{NUMBERS[name][0]} {part:+.1f} %" for name, part in parts.items())
+        lines.append(f"worse on the old robot after {count} demonstrations: {texts}")
     return "\n".join(lines)
 
 
@@ -78,6 +86,20 @@ def _against_scratch(rows: list[dict]) -> dict[str, float]:
         for (method, count), value in found.items()
         if method == "finetuned" and value is not None and found.get(("scratch", count))
     }
+
+
+def _worse(rows: list[dict]) -> dict[str, dict[str, float]]:
+    """By number of demonstrations, by how much each number is worse than the base's."""
+    before = next((row["old"] for row in rows if row["method"] == "base"), {})
+    result: dict[str, dict[str, float]] = {}
+    for row in (row for row in rows if row["method"] == "finetuned"):
+        parts = {}
+        for name, (_, _, more_is_better) in NUMBERS.items():
+            was, now = (numbers.get(name, {}).get("mean") for numbers in (before, row["old"]))
+            if was and now is not None:
+                parts[name] = round(100 * (was - now if more_is_better else now - was) / was, 1)
+        result[str(row["demonstrations"])] = parts
+    return result
 
 
 def _text(value: dict, digits: int) -> str:
