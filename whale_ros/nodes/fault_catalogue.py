@@ -98,6 +98,7 @@ def lossy(case: Case) -> Steps:
 
 
 def stop_service(case: Case) -> Steps:
+    case.expect(case.system.finds(Trigger, "gate/stop"), "there is no gate/stop")
     case.demand()
     case.system.ask(Trigger, "gate/stop", Trigger.Request())
     yield 0.0

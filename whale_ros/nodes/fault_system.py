@@ -140,14 +140,17 @@ class System:
 
     def ask(self, kind: type, service: str, request: Any, seconds: float = 5.0) -> Any:
         """The answer, None without one."""
-        if service not in self._clients:
-            self._clients[service] = self.node.create_client(kind, service)
-        client = self._clients[service]
-        if not self.wait(client.service_is_ready, seconds):
+        if not self.finds(kind, service, seconds):
             return None
-        future = client.call_async(request)
+        future = self._clients[service].call_async(request)
         self.wait(future.done, seconds)
         return future.result() if future.done() else None
+
+    def finds(self, kind: type, service: str, seconds: float = 5.0) -> bool:
+        """Whether a service can be asked, which takes some time before the first time."""
+        if service not in self._clients:
+            self._clients[service] = self.node.create_client(kind, service)
+        return self.wait(self._clients[service].service_is_ready, seconds)
 
     def reset(self) -> None:
         """A person tries until the gate grants it."""
