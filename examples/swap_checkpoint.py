@@ -5,6 +5,7 @@ With world_model and gate running, after `source scripts/env.sh`:
 """
 
 import argparse
+import re
 import sys
 import time
 from pathlib import Path
@@ -36,9 +37,10 @@ def main() -> None:
     def show(status: GateStatus) -> None:
         nonlocal shown
         line = f"{STATES[status.state]}  {status.reason}"
-        if time.monotonic() > begins and line[:40] != shown[:40]:
+        kind = re.sub(r"[\d.]+", "", line)
+        if time.monotonic() > begins and kind != shown:
             print(f"{status.chunks_executed} chunks executed  {line}", flush=True)
-            shown = line
+            shown = kind
 
     shown, begins = "", time.monotonic() + 0.2
     node.create_subscription(GateStatus, "gate/status", show, LATCHED)
