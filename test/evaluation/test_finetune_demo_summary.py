@@ -120,6 +120,13 @@ def test_an_arm_that_hardly_moved_has_shown_nothing(story):
     assert "only 2 chunks" in failure and "unfamiliar 0.9" in failure
 
 
+def test_a_busy_machine_is_named_as_such(story):
+    story.gate[CALIBRATED] = log(chunks=2, failing=("heartbeat", "uncertainty"))
+    assert "is the machine busy?" in failures(story)[0]
+    story.gate[CALIBRATED] = log(chunks=2, failing=("familiarity",))
+    assert "busy" not in failures(story)[0]
+
+
 def test_commands_while_held_are_a_failure(story):
     notes = story.gate[LEARNING]
     notes.commands[50] = (notes.commands[50][0], np.ones(6))

@@ -16,6 +16,7 @@ BASE, LEARNING = "base", "base while another learns"
 NOT_CALIBRATED, CALIBRATED = "fine-tuned", "fine-tuned and calibrated"
 CHUNKS = 5  # fewer show nothing
 SHOWN_STEP = "8"
+LATE = {"camera", "pose", "heartbeat"}  # checks of how old the newest message is
 
 
 @dataclass
@@ -108,7 +109,7 @@ def why_failed(summary: dict) -> list[str]:
     if (chunks := gate[CALIBRATED]["chunks_executed"]) < CHUNKS:
         failures.append(
             f"only {chunks} chunks moved the arm after the swap; the gate says: "
-            f"{gate[CALIBRATED]['reason']}"
+            f"{gate[CALIBRATED]['reason']}{_busy(gate[CALIBRATED]['held_s_by_reason'])}"
         )
     if moved := sum(phase["commands_while_held"] for phase in gate.values()):
         failures.append(f"{moved} commands to move while held")
@@ -120,6 +121,13 @@ def reason(log: DemoLog) -> str:
     kinds = list(held_seconds(log))[:1]
     reasons = [n.reason for n in log.gate if not n.executing and kind_of_hold(n) in kinds]
     return reasons[-1] if reasons else ""
+
+
+def _busy(held_s_by_reason: dict[str, float]) -> str:
+    """Whether messages that came late held the gate for longest, in words."""
+    longest = next(iter(held_s_by_reason), "")
+    late = LATE & set(longest.split(" and "))
+    return " (messages come too late: is the machine busy?)" if late else ""
 
 
 def _chunks(log: DemoLog) -> int:
