@@ -102,7 +102,8 @@ class _Observer(Operator):
         self.run.add(begin_s, seconds, moves, checks, reason, (self.task, self.seed))
 
     def _on_decision(self, message: PlanDecision) -> None:
-        self._decided = "" if message.chosen_id else message.reason
+        rejected = [verdict.startswith("rejected") for verdict in message.verdicts]
+        self._decided = message.reason if rejected and all(rejected) else ""  # else it was late
 
 
 def _play(processes: list[subprocess.Popen], seconds: float, run: CleanRun) -> None:

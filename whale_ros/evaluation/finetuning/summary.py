@@ -62,8 +62,8 @@ def table(summary: dict) -> str:
     for count, times in summary["against_scratch"].items():
         lines.append(f"consistency with {count} demonstrations: {times:.2f} times from scratch")
     for count, parts in summary["worse_on_the_old_robot_percent"].items():
-        texts = ", ".join(f"{NUMBERS[name][0]} {part:+.1f} %" for name, part in parts.items())
-        lines.append(f"worse on the old robot after {count} demonstrations: {texts}")
+        worse = ", ".join(f"{NUMBERS[name][0]} {part:+.1f} %" for name, part in parts.items())
+        lines.append(f"worse on the old robot after {count} demonstrations: {worse}")
     return "\n".join(lines)
 
 
@@ -90,7 +90,7 @@ def _against_scratch(rows: list[dict]) -> dict[str, float]:
 
 def _worse(rows: list[dict]) -> dict[str, dict[str, float]]:
     """By number of demonstrations, by how much each number is worse than the base's."""
-    before = next((row["old"] for row in rows if row["method"] == "base"), {})
+    before: dict = next((row["old"] for row in rows if row["method"] == "base"), {})
     result: dict[str, dict[str, float]] = {}
     for row in (row for row in rows if row["method"] == "finetuned"):
         parts = {}
