@@ -18,7 +18,7 @@ from whale_ros.nodes.domain import take_domain
 
 SOURCE = Path(__file__).resolve().parents[2]
 NODES = ("gate", "sim_robot", "world_model", "planner", "scripted_policy")
-PARAMETERS = {"demo_recorder": "recorder.yaml"}  # where it is not the node's name
+PARAMETER_FILES = {"demo_recorder": "recorder.yaml"}  # where it is not the node's name
 START_UP_S = 60.0
 
 
@@ -55,7 +55,7 @@ def running_nodes(
         for name in nodes:
             log = stack.enter_context((logs / f"{name}.log").open("w"))
             command = [sys.executable, str(executables / name), "--ros-args"]
-            for file in (PARAMETERS.get(name, f"{name}.yaml"), f"robots/{robot}.yaml"):
+            for file in (PARAMETER_FILES.get(name, f"{name}.yaml"), f"robots/{robot}.yaml"):
                 command += ["--params-file", str(config / file)]
             command += more.get(name, ())
             processes.append(subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT))
