@@ -103,8 +103,8 @@ def test_where_a_gripper_switch_forbids_retracing_for_long_nothing_would_be_trus
     found = score_episodes(small_model, SCALES, data, candidates=1)
     assert found.score[0] == math.inf and np.isfinite(found.score[1:]).all()
     times = HISTORY - 1 + module.IMAGE_EVERY * np.arange(found.live.shape[1])
-    # From 13 on the gripper switches; the image at 12 stands in for 0.6 s.
-    assert np.isfinite(found.live[0]).tolist() == (times <= 15).tolist()
+    # From 13 on the gripper switches; the image at 12 stands in for a second.
+    assert np.isfinite(found.live[0]).tolist() == (times <= 17).tolist()
 
 
 def test_only_nominal_behaviours_calibrate_and_are_covered(small_model, nominal):

@@ -186,11 +186,11 @@ def test_where_the_first_place_is_not_known_the_next_one_counts(beat):
     assert not checks(confidence, 0.5)["uncertainty"].ok
 
 
-@pytest.mark.parametrize(("carried_s", "ok"), [(0.65, True), (0.66, False)])
+@pytest.mark.parametrize(("carried_s", "ok"), [(1.05, True), (1.06, False)])
 def test_an_uncertainty_may_be_carried_over_a_gripper_switch_and_no_longer(beat, carried_s, ok):
     confidence = Confidence(CONFIG)
     confidence.feed(at(0), beat(), HERE)
-    for seconds in np.arange(1, 7) / 10:
+    for seconds in np.arange(1, 11) / 10:
         confidence.feed(at(seconds), beat(seconds, retraced=False), HERE + seconds)
     confidence.feed(at(carried_s), beat(carried_s - 1e-6, retraced=False), HERE)
     check = checks(confidence, carried_s)["uncertainty"]
@@ -205,7 +205,7 @@ def test_an_uncertainty_may_be_carried_over_a_gripper_switch_and_no_longer(beat,
 def test_an_uncertainty_is_carried_over_up_to_its_limit(beat):
     """So early that the times are exact."""
     confidence, early = Confidence(CONFIG), 1e-30
-    for now, retraced in ((early, True), (0.65, False)):
+    for now, retraced in ((early, True), (1.05, False)):
         assert confidence.feed(Now(T, now), beat(stamp=now, retraced=retraced), HERE) is None
     assert checks(confidence)["uncertainty"].ok
 

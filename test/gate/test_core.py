@@ -259,14 +259,14 @@ def test_a_value_at_its_threshold_passes(rig, change):
 def test_an_uncertainty_that_is_carried_over_a_gripper_switch_may_stay_the_same(rig):
     rig.heartbeat = {"uncertainty": 0.25, "retraced": False}
     rig.send(np.tile([0.01, 0, 0, 0, 0, 0, 0], (8, 1)))
-    rig.cycle(59)
+    rig.cycle(99)
     assert rig.moving() and rig.status.state is State.EXECUTING
 
 
 def test_an_uncertainty_that_is_carried_over_for_too_long_counts_as_maximal(rig):
     rig.heartbeat = {"retraced": False}
     rig.send(np.tile([0.01, 0, 0, 0, 0, 0, 0], (8, 1)))
-    rig.cycle(100)
+    rig.cycle(140)
     assert rig.status.state is State.HOLD and "no image was retraced" in rig.status.reason
 
 

@@ -13,7 +13,7 @@ from whale_ros.gate.watchdogs import Watchdog
 
 IDENTICAL_LIMIT = 5  # bit-identical uncertainties of a moving scene: the model or camera is frozen
 MOVED_M = 0.001
-CARRIED_S = 0.65  # the world model repeats its last uncertainty so long over a gripper switch
+CARRIED_S = 1.05  # the world model repeats its last uncertainty so long over a gripper switch
 # A quarter of the distance of features in -1 .. 1, and an entropy in shares of its maximum.
 MAX_UNCERTAINTY = 0.25 * 2.0 + 1.0
 

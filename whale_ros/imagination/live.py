@@ -28,7 +28,7 @@ from whale_ros.world_model.whale_st import WhaleST
 
 HISTORY = 6  # observed frames to imagine from
 MAX_HORIZON = 8
-CARRY_OVER_S = 0.6
+CARRY_OVER_S = 1.0  # some policies switch the gripper several times a second
 MAX_OFF_GRID = 0.55  # of a step: one image may be lost when two come in a step
 
 
