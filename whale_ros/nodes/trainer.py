@@ -140,7 +140,8 @@ def _last_lines(file: IO[str], count: int) -> str:
 def main() -> None:
     # With rclpy's own handlers nothing could be said any more when the end comes.
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):  # also where a shell let them be ignored
+        signal.signal(number, signal.default_int_handler)
     try:
         node = Trainer()
     except BadParameter as error:
