@@ -2,9 +2,10 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -215,11 +216,51 @@ def test_what_calibrates_is_neither_learnt_from_nor_tried_on(
 ):
     from whale_ros.cli.calibrate import must_be_others
 
+    used = [(manifest, split), *([(manifest, test_split)] if test_split else [])]
     if not refused:
-        must_be_others(split, test_split, manifest, made)
+        must_be_others(used, made)
         return
     with pytest.raises(ValueError, match=refused):
-        must_be_others(split, test_split, manifest, made)
+        must_be_others(used, made)
+
+
+@pytest.mark.parametrize(
+    ("used", "refused"),
+    [
+        ([("a", "train"), ("a", "validation"), ("b", "test")], ""),
+        ([("a", "train"), ("b", "train")], ""),
+        ([("a", "train"), ("b", "test"), ("a", "train")], "other splits"),  # scales
+        ([("a", None), ("a", "validation")], "other splits"),
+        ([("a", "train"), ("learnt", "train")], "learnt from"),  # --test-data
+        ([("a", "train"), ("learnt", "validation")], ""),
+    ],
+)
+def test_scales_and_tests_of_another_folder_are_held_to_the_same(used, refused):
+    from whale_ros.cli.calibrate import must_be_others
+
+    if not refused:
+        must_be_others(used, {"manifest_sha256": "learnt"})
+        return
+    with pytest.raises(ValueError, match=refused):
+        must_be_others(used, {"manifest_sha256": "learnt"})
+
+
+def test_scales_are_measured_with_the_calibration_and_another_folder_tries_it(run, data, tmp_path):
+    from whale_ros.imagination.calibration import load_calibration
+    from whale_ros.world_model.checkpoint import read_card
+
+    file, other = tmp_path / "calibration.json", tmp_path / "elsewhere"
+    shutil.copytree(data, other)
+    made = ("--checkpoint", run / "checkpoint", "--candidates", 2, "--output", file)
+    command = ("calibrate", data, *made, "--split", "validation", "--alpha", 0.9)
+    report = json.loads(
+        succeed(*command, "--scales-split", "held_out_tasks", "--test-data", other,
+                "--test-split", "held_out_behaviors", "--json")
+    )  # fmt: skip
+    scales = load_calibration(file).scales
+    assert report["scales"] == asdict(scales) != asdict(read_card(run / "checkpoint").scales)
+    assert report["one_factor_for_all_tasks"]["all"]["episodes"] == 2
+    assert_refused(whale(*command, "--scales-split", "validation"), "--scales-split")
 
 
 def test_a_checkpoint_is_not_averaged_with_itself(run, data):

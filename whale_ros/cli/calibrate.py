@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import combinations
 from pathlib import Path
 
 
@@ -81,10 +83,12 @@ def run(options: argparse.Namespace) -> None:
     has_test = options.test_data or (split and "test" in splits)
     test_split = options.test_split or ("test" if has_test else None)
     test_folder = options.test_data or options.data
-    of_this = test_split if test_folder == options.data else None
-    must_be_others(split, of_this, manifest_hash(options.data), card.training)
-    if options.scales_split and options.scales_split in (split or options.scales_split, of_this):
-        raise ValueError("scales are measured on other episodes; name a --split and another one")
+    used = [(manifest_hash(options.data), split)]
+    if test_split:
+        used.append((manifest_hash(test_folder), test_split))
+    if options.scales_split:
+        used.append((manifest_hash(options.data), options.scales_split))
+    must_be_others(used, card.training)
     learnt = card.training.get("episodes_sha256", ())
     data = EpisodeSet(options.data, split, without=learnt)
     test = EpisodeSet(test_folder, test_split, without=learnt) if test_split else None
@@ -148,20 +152,23 @@ def run(options: argparse.Namespace) -> None:
     )
 
 
-def must_be_others(split: str | None, test_split: str | None, manifest: str, made: dict) -> None:
-    """Raise ValueError if the splits overlap, or if a checkpoint has learnt from one of them.
+def must_be_others(used: Sequence[tuple[str, str | None]], made: dict) -> None:
+    """Raise ValueError if splits overlap, or if a checkpoint has learnt from one of them.
 
-    split: None for all episodes. made: what the checkpoint's card says of its training.
+    used: hash of the manifest and split, None for all, of the episodes that calibrate, that it is
+    tried on, and that the scales are measured on. made: what the checkpoint's card says of its
+    training.
     """
-    if test_split and split in (None, test_split):
-        raise ValueError(
-            "what calibrates cannot be what it is tried on; name other splits with --split and "
-            "--test-split"
-        )
+    for (one, a), (other, b) in combinations(used, 2):
+        if one == other and (a == b or None in (a, b)):
+            raise ValueError(
+                "what calibrates cannot be what it is tried on, or what the scales are measured "
+                "on; name other splits with --split, --test-split and --scales-split"
+            )
     learnt_from = (made.get("replay") or {}).get("manifest_sha256")
     if "episodes_sha256" not in made:  # else these are left out one by one
         learnt_from = made.get("manifest_sha256")
-    if manifest == learnt_from and ({None, "train"} & {split, test_split or split}):
+    if any(manifest == learnt_from and split in (None, "train") for manifest, split in used):
         raise ValueError(
             "a model is surer of the episodes that it has learnt from, those of split 'train'; "
             "calibrate with others"

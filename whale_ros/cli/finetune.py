@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> None:
     import torch
 
     from whale_ros.actions.statistics import statistics
-    from whale_ros.evaluation.hardware import hardware
+    from whale_ros.evaluation.hardware import trained_on
     from whale_ros.evaluation.prediction import evaluate_prediction, sees_well, tokenizer_psnr
     from whale_ros.evaluation.scales import measure_scales
     from whale_ros.evaluation.tables import finetuning_table
@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> None:
         Card,
         load_checkpoint,
         read_card,
-        save_checkpoint,
+        save_checkpoint_at_once,
     )
     from whale_ros.world_model.device import find_device
 
@@ -102,16 +102,11 @@ def run(options: argparse.Namespace) -> None:
                     "moving_pixels_psnr_db_before": before,
                     "low_rank": is_low_rank(tuned),
                     "seed": options.seed,
-                    "device": worker.device.type,
-                    "precision": "bf16" if worker.is_fast else "fp32",
-                    "hardware": hardware(),
-                    "torch": torch.__version__,
+                    **trained_on(worker),
                 },
                 metrics=evaluate_prediction(tuned, held_out),
             )
-            partial = made.with_suffix(".partial")  # it is there as a whole or not at all
-            save_checkpoint(partial, tuned, new_card)
-            partial.rename(made)
+            save_checkpoint_at_once(made, tuned, new_card)
     card = read_card(made)
     print(finetuning_table(card.training["moving_pixels_psnr_db_before"], card.metrics))
     print(f"checkpoint {card.sha256[:12]} is in {made}; calibrate it before the gate trusts it:")

@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> None:
     import torch
 
     from whale_ros.actions.statistics import statistics
-    from whale_ros.evaluation.hardware import hardware
+    from whale_ros.evaluation.hardware import trained_on
     from whale_ros.evaluation.prediction import evaluate_prediction
     from whale_ros.evaluation.scales import measure_scales
     from whale_ros.evaluation.tables import prediction_table
@@ -73,10 +73,7 @@ def run(options: argparse.Namespace) -> None:
             "dynamics_steps": steps.dynamics,
             "seed": options.seed,
             "processes": worker.count,
-            "device": worker.device.type,
-            "precision": "bf16" if worker.is_fast else "fp32",
-            "hardware": hardware(),
-            "torch": torch.__version__,
+            **trained_on(worker),
         },
         metrics=evaluate_prediction(model, held_out),
     )

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import torch
 
+from whale_ros.training.workers import Worker
+
 
 def hardware() -> str:
     """Processor and cores, and the GPU if there is one, for reports."""
@@ -20,3 +22,13 @@ def hardware() -> str:
                 break
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
     return f"{model}, {os.cpu_count()} cores{gpu}"
+
+
+def trained_on(worker: Worker) -> dict[str, str]:
+    """For a checkpoint's card."""
+    return {
+        "device": worker.device.type,
+        "precision": "bf16" if worker.is_fast else "fp32",
+        "hardware": hardware(),
+        "torch": torch.__version__,
+    }

@@ -91,4 +91,4 @@ def union(faults: Sequence[Fault]) -> Fault:
 
 
 def _never(_case: Any) -> Steps:
-    raise NotImplementedError("the faults of a union are injected each by itself")
+    raise ValueError("a union is not injected itself: each of its faults is")

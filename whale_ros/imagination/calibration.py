@@ -175,14 +175,17 @@ class RunningFactor:
         if not self.executing or self._adaptive is None:
             return
         for score in scores:
-            self.see_surest(score)
+            self._see(score)
         self._seen_s += since_s if 0 < since_s < GAP_S else 0.0
         if self._seen_s >= self.calibration.episode_s:
             self._adaptive.update(self._worst)
             self._worst, self._seen_s = 0.0, 0.0
 
     def see_surest(self, score: float) -> None:
-        """The uncertainty of the surest candidate that a planner had."""
+        """The uncertainty of the surest candidate that a planner had, in units of its scale."""
+        self._see(score)
+
+    def _see(self, score: float) -> None:
         if self.executing:  # what is no number above zero comes from a broken model
             self._worst = max(self._worst, score if score > 0 else math.inf)
 

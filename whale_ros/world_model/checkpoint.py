@@ -75,6 +75,17 @@ def save_checkpoint(folder: Path, model: WhaleST, card: Card) -> Card:
     return read_card(folder)
 
 
+def save_checkpoint_at_once(folder: Path, model: WhaleST, card: Card) -> Card:
+    """As `save_checkpoint`, into a folder that is there as a whole or, after a kill, not at all.
+
+    Raises ValueError as it does, and OSError if the folder is there already.
+    """
+    partial = folder.with_suffix(".partial")
+    card = save_checkpoint(partial, model, card)
+    partial.rename(folder)
+    return card
+
+
 def load_checkpoint(folder: Path) -> tuple[WhaleST, Card]:
     """Raises CheckpointError if anything is absent, corrupt or does not fit."""
     card = read_card(folder)

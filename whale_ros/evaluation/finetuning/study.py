@@ -35,7 +35,13 @@ from whale_ros.training.finetune import RATES, STEPS, finetune
 from whale_ros.training.pretrain import Steps
 from whale_ros.training.record import claim_run, work_alone
 from whale_ros.training.workers import Worker
-from whale_ros.world_model.checkpoint import Card, Scales, load_checkpoint, save_checkpoint
+from whale_ros.world_model.checkpoint import (
+    Card,
+    Scales,
+    load_checkpoint,
+    save_checkpoint,
+    save_checkpoint_at_once,
+)
 from whale_ros.world_model.device import find_device
 from whale_ros.world_model.whale_st import WhaleST
 
@@ -190,9 +196,7 @@ class _Desk:
         }
         scales = measure_scales(model, data.held_out)
         card = Card(model.config, model.action_space, scales, training=training)
-        partial = made.with_suffix(".partial")
-        save_checkpoint(partial, model, card)
-        partial.rename(made)
+        save_checkpoint_at_once(made, model, card)
         return model, scales, training
 
     def _untrained(self, run: Path, seed: int) -> Path:
