@@ -368,6 +368,39 @@ def test_each_kind_of_decision_is_written_down(rig):
     assert decisions[5]["failing"] == ["command_topic"]
 
 
+@pytest.mark.parametrize(
+    ("prepare", "state", "mode"),
+    [
+        (lambda rig: None, "HOLD", "GATE"),  # waiting for a chunk
+        (lambda rig: rig.gate.set_mode(rig.now, "hold"), "HOLD", "HOLD"),
+        (lambda rig: rig.gate.stop(rig.now, "enough"), "LATCHED", "GATE"),
+        (lambda rig: rig.gate.set_mode(rig.now, "monitor_only"), "HOLD", "MONITOR_ONLY"),
+    ],
+)
+def test_a_check_that_begins_to_fail_is_written_down_once_where_it_changes_nothing(
+    rig, prepare, state, mode
+):
+    prepare(rig)
+    rig.cycle()
+    rig.gate.take_decisions()
+    rig.silent = {"heartbeat"}
+    rig.cycle(70)
+    (decision,) = rig.gate.take_decisions()
+    assert (decision["event"], decision["state"], decision["mode"]) == ("checks fail", state, mode)
+    assert "newest heartbeat message is" in decision["reason"]
+    assert decision["failing"] == ["heartbeat"]
+    rig.silent = {"heartbeat", "camera"}
+    rig.cycle(50)
+    (decision,) = rig.gate.take_decisions()
+    assert (decision["event"], decision["failing"]) == ("checks fail", ["camera", "heartbeat"])
+    assert decision["reason"].count("; ") == 1
+    rig.silent = set()
+    rig.cycle(120)
+    rig.silent = {"camera"}
+    rig.cycle(50)
+    assert [d["failing"] for d in rig.gate.take_decisions()] == [["camera"]], "again, once released"
+
+
 def test_the_end_of_motion_is_a_decision(rig):
     rig.send()
     rig.cycle()

@@ -109,6 +109,7 @@ class Gate:
         self._topic_problems: dict[str, str] = {}
         self._other_commanders: tuple[str, ...] = ()
         self._was_released = False
+        self._failed: set[str] = set()  # names of checks, since the last release
         self._chunk: Chunk | None = None
         self._begun = False
         self._gripper: float | None = None
@@ -255,9 +256,22 @@ class Gate:
             command = self._execute(now, self._chunk, seconds)
         else:
             command = self._hold()
-        if self.state is not before and self.state is not State.LATCHED:
-            self._decide(now, f"state {self.state.name}", reason)
+        fails_anew = self._fails_anew(failing)
+        if self.state is not before:
+            if self.state is not State.LATCHED:
+                self._decide(now, f"state {self.state.name}", reason)
+        elif fails_anew:
+            self._decide(now, "checks fail", "; ".join(check.message for check in failing))
         return command, self._status(reason)
+
+    def _fails_anew(self, failing: list[Check]) -> bool:
+        """Whether there is one among them that has not failed since the last release."""
+        if not self._debounce.tripped:
+            self._failed.clear()
+            return False
+        known = len(self._failed)
+        self._failed.update(check.name for check in failing)
+        return len(self._failed) > known
 
     def _execute(self, now: Now, chunk: Chunk, seconds: float) -> Command:
         if not self._begun:
