@@ -599,6 +599,27 @@ def test_an_exception_of_the_caller_latches(rig):
     assert "ZeroDivisionError" in rig.cycle().reason and rig.status.state is State.LATCHED
 
 
+def test_a_camera_found_frozen_in_a_hold_does_not_latch(rig):
+    rig.silent = {"heartbeat"}
+    rig.frozen = True
+    for _ in range(100):
+        rig.position = rig.position + [0.0008, 0, 0]
+        rig.cycle()
+    assert rig.status.state is State.HOLD and {"picture", "heartbeat"} <= failing(rig.status)
+
+
+def test_the_way_since_the_newest_picture_counts(rig):
+    rig.frozen = True
+    rig.cycle(10)
+    for _ in range(5):
+        rig.position = rig.position + [0.003, 0, 0]
+        rig.cycle(10)
+    assert "picture" not in failing(rig.status)
+    rig.position = rig.position + [0.008, 0, 0]
+    rig.cycle()
+    assert failing(rig.status) == {"picture"}
+
+
 def test_decisions_are_told_with_the_stamps_of_the_inputs(rig):
     rig.gate.take_decisions()
     rig.send()
@@ -631,6 +652,14 @@ def test_the_commanded_pose_moves_with_the_twist_and_stays_where_a_hold_began(ri
     rig.cycle(5)
     np.testing.assert_array_equal(rig.command.position, held)
     assert np.linalg.norm(rig.command.quaternion) == pytest.approx(1.0)
+
+
+def test_the_commanded_pose_is_where_a_moving_arm_shall_be(rig):
+    start = rig.position.copy()
+    rig.send(np.tile([0.02, 0, 0, 0, 0, 0, 0], (4, 1)))
+    rig.cycle(40)
+    assert rig.position[0] > start[0] + 0.02
+    np.testing.assert_allclose(rig.command.position, rig.position, atol=0.002)
 
 
 def test_the_commanded_pose_does_not_run_away_from_an_arm_that_is_stuck(rig):
@@ -666,6 +695,24 @@ def test_heartbeats_that_are_not_ready_keep_nothing_alive(rig):
         rig.gate.on_heartbeat(rig.now, rig.beat(ready=False))
         rig.cycle(1)
     assert "heartbeat" in failing(rig.status)
+
+
+@pytest.mark.parametrize(("told", "commanded"), [(-1e-6, 0.0), (1 + 1e-6, 1.0)])
+def test_noise_of_a_gripper_command_is_cut_off(rig, told, commanded):
+    rig.send(np.tile([0.02, 0, 0, 0, 0, 0, told], (4, 1)))
+    rig.cycle()
+    assert rig.command.gripper == commanded
+
+
+def test_a_late_cycle_speeds_the_arm_up_by_two_cycles_at_most(rig):
+    rig.send()
+    rig.cycle()
+    before = rig.command.twist[0]
+    rig.t += 0.06
+    rig.cycle()
+    assert rig.status.state is State.EXECUTING
+    most = rig.config.max_linear_acceleration * 2 * rig.config.cycle_s
+    assert rig.command.twist[0] - before == pytest.approx(most)
 
 
 def test_a_held_gripper_is_not_commanded(rig):

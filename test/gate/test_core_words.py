@@ -337,6 +337,17 @@ def test_a_decision_before_anything_came_says_so(new_rig):
     }
 
 
+def test_rejections_are_counted_and_a_reset_says_that_it_was_one(rig):
+    for _ in range(2):
+        rig.send(frame="x")
+    assert rig.cycle().chunks_rejected == 2
+    rig.gate.stop(rig.now, "enough")
+    rig.gate.reset(rig.now)
+    assert rig.cycle().reason == (
+        "all checks pass, 0.99 s until release; was held because: reset just now"
+    )
+
+
 def test_each_kind_of_decision_is_written_down(rig):
     rig.gate.take_decisions()
     reason = rig.send(frame="x")

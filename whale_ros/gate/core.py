@@ -151,8 +151,7 @@ class Gate:
         """One heartbeat of the emergency stop."""
         self._estop.feed(now, pressed)
         if pressed:  # also if it is released again before the next cycle
-            check = self._estop.check(now)
-            self._latch(now, check.message, check.name)
+            self._latch(now, self._estop.check(now).message)
 
     def on_graph(self, problems: Mapping[str, str], other_commanders: tuple[str, ...]) -> None:
         """What is wrong with each topic, and who else publishes commands."""
