@@ -43,6 +43,7 @@ from whale_ros.nodes.topics import why_silent
 from whale_ros.world_model.checkpoint import CheckpointError
 
 KEPT_IMAGES = 10
+LONGEST_PAUSE_S = 0.1  # between two heartbeats
 COMMAND_TIMEOUT_S = 0.5  # the gate commands a hundred times a second, also while it holds
 
 PARAMETERS = (
@@ -324,11 +325,12 @@ class WorldModelNode(LeanLifecycleNode):
                 self.get_logger().warning(heartbeat.message, throttle_duration_sec=2.0)
             if self._running:
                 self._uncertainty.publish(heartbeat)
-            # At most half of the time, or a fast camera would leave nothing for imagining.
+            # Half of the time is for imagining, however fast the camera is; on a machine that has
+            # become slow less, or the gate would wait too long for the next heartbeat.
             if self._loaded is not None and self._loaded.live.is_imagining:
                 with self._image_arrived:
-                    took_s = time.monotonic() - began
-                    self._image_arrived.wait_for(lambda: not self._running, took_s)
+                    pause_s = min(time.monotonic() - began, LONGEST_PAUSE_S)
+                    self._image_arrived.wait_for(lambda: not self._running, pause_s)
 
     def _judge(self, messages: list[Image]) -> Uncertainty:
         """Take all in, and judge the newest."""
