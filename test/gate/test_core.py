@@ -599,13 +599,14 @@ def test_an_exception_of_the_caller_latches(rig):
     assert "ZeroDivisionError" in rig.cycle().reason and rig.status.state is State.LATCHED
 
 
-def test_a_camera_found_frozen_in_a_hold_does_not_latch(rig):
-    rig.silent = {"heartbeat"}
-    rig.frozen = True
-    for _ in range(100):
-        rig.position = rig.position + [0.0008, 0, 0]
-        rig.cycle()
-    assert rig.status.state is State.HOLD and {"picture", "heartbeat"} <= failing(rig.status)
+def test_a_frozen_camera_latches_in_a_hold_too_but_not_before_the_first_release(rig, new_rig):
+    for each, state in ((rig, State.LATCHED), (new_rig(), State.HOLD)):
+        each.silent = {"heartbeat"}
+        each.frozen = True
+        for _ in range(100):
+            each.position = each.position + [0.0008, 0, 0]
+            each.cycle()
+        assert each.status.state is state and {"picture", "heartbeat"} <= failing(each.status)
 
 
 def test_the_way_since_the_newest_picture_counts(rig):

@@ -36,14 +36,14 @@ def camera_freezes(case: Case) -> Steps:
     first: list = []
     # What else is tried may stop the arm before the gate, which asks for 2 cm, can be sure.
     enough = FROZEN_M if case.alone else 0.025
-    repeats, way, last, plain = 0, 0.0, world.position, False
+    repeats, way, last, plain = 0, 0.0, world.told_position, False  # the gate knows of no other
 
     def repeat(message: tuple) -> list:
         nonlocal last
         stamp, picture = message
         if not first:
             first.append(picture)
-            last = world.position
+            last = world.told_position
             return [message]
         world.good("camera", message)
         look()
@@ -51,9 +51,9 @@ def camera_freezes(case: Case) -> Steps:
 
     def look() -> None:
         nonlocal plain, repeats, way, last
-        moved = float(np.linalg.norm(world.position - last))
+        moved = float(np.linalg.norm(world.told_position - last))
         if moved > MOVED_M:
-            repeats, way, last = repeats + 1, way + moved, world.position
+            repeats, way, last = repeats + 1, way + moved, world.told_position
         if not plain and repeats >= 5 and way > enough:
             plain = True
             case.must_hold()

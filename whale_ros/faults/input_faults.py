@@ -120,7 +120,8 @@ def pose_jumps(case: Case) -> Steps:
         nonlocal known
         if not known:
             known = True
-            case.must_have_held(latches=case.oracle.moving)  # at rest a person may move it
+            # At rest a person may move it, and so it is where the arm is to stand anyway.
+            case.must_have_held(latches=case.oracle.moving and not case.oracle.must_stand)
         return [dataclasses.replace(pose, position=pose.position + by)]
 
     case.spoil("pose", leap)
@@ -164,9 +165,12 @@ def impossible_uncertainty(case: Case) -> Steps:
 def constant_uncertainty(case: Case) -> Steps:
     world = case.world
     count, at = 0, world.told_position + 1.0  # the gate knows of no other
+    offset = world.ros_offset
 
     def repeat(beat: Any) -> list[Any]:
-        nonlocal count, at
+        nonlocal count, at, offset
+        if count < 6 and world.ros_offset != offset:  # after a jump the gate begins anew
+            count, at, offset = 0, world.told_position + 1.0, world.ros_offset
         if np.linalg.norm(world.told_position - at) > MOVED_M:
             count, at = count + 1, world.told_position
         if count == 6:

@@ -122,6 +122,11 @@ class Oracle:
                 silent.over = time
         self._heard[stream] = time
 
+    @property
+    def must_stand(self) -> bool:
+        """Whether a hold is due already, or its clean second has not passed."""
+        return bool(self._open)
+
     def last_heard(self, stream: str, otherwise: float) -> float:
         return self._heard.get(stream, otherwise)
 

@@ -235,7 +235,7 @@ class Gate:
         was_tripped = self._debounce.tripped
         failing = self._debounce.update(self._checks)
         for check in failing:
-            if self._is_severe(check, was_tripped):
+            if self._is_severe(check):
                 self._latch(now, check.message, check.name)
         self._was_released = self._was_released or not self._debounce.tripped
 
@@ -460,7 +460,7 @@ class Gate:
             if self._clock.jump_s < 0:  # what was approved until then looks newer than it is
                 self._hold_began = now.ros - self._clock.jump_s
 
-    def _is_severe(self, check: Check, was_tripped: bool) -> bool:
+    def _is_severe(self, check: Check) -> bool:
         """Whether a failing check latches: no planner may recover from it by itself."""
         if check.name == "estop":
             return self._estop.was_heard
@@ -478,9 +478,7 @@ class Gate:
             return False
         if check.name == "pose_jump":
             return self.state is State.EXECUTING
-        if check.name == "picture":
-            return not was_tripped
-        return check.name == "network" and self._was_released
+        return check.name in ("picture", "network") and self._was_released
 
     def _latch(self, now: Now, reason: str, check: str = "") -> None:
         if self.state is State.LATCHED:
