@@ -214,3 +214,15 @@ def test_a_camera_that_is_frozen_since_before_the_first_pose_is_noticed_too():
     watch = PictureWatch()
     watch.feed(42, None)
     assert not watch.check(repeat(watch, REPEATS, 0.01)).ok
+
+
+def test_before_the_first_picture_nothing_is_said_of_a_freeze():
+    assert PictureWatch().check(HERE).message == "the camera showed one picture 1 times"
+
+
+def test_pictures_that_repeat_while_nobody_knows_where_the_hand_is_do_not_count():
+    watch = PictureWatch()
+    at = repeat(watch, REPEATS - 1, 0.01)
+    for _ in range(3):
+        watch.feed(42, None)
+    assert watch.check(at).ok

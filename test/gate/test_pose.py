@@ -163,3 +163,9 @@ def test_it_is_a_watchdog_too():
     check = watch.check(at(0.5))
     assert check.ok and (check.name, check.threshold) == ("pose", 0.5)
     assert not watch.check(at(0.51)).ok
+
+
+def test_without_a_jump_it_says_so():
+    watch = PoseWatch(CONFIG)
+    for _ in range(2):
+        assert watch.check_jump().message == "no jump"

@@ -134,3 +134,9 @@ def test_what_is_too_long_is_shortened_and_the_rest_is_left_alone(vector, limit)
 
 def test_shortening_nothing_gives_nothing():
     np.testing.assert_array_equal(shorten(np.zeros(3), 1.0), np.zeros(3))
+
+
+def test_a_pose_that_is_nearly_unit_gives_a_command_that_is():
+    setpoint = Setpoint(CONFIG)
+    setpoint.follow(np.array([0.1, 0, 0, 0, 0, 0.1]), 0.01, pose(quaternion=1.0009 * UNTURNED))
+    assert np.linalg.norm(setpoint.quaternion) == pytest.approx(1.0, abs=1e-9)
