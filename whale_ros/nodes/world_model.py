@@ -43,7 +43,7 @@ from whale_ros.nodes.topics import why_silent
 from whale_ros.world_model.checkpoint import CheckpointError
 
 KEPT_IMAGES = 10
-LONGEST_PAUSE_S = 0.1  # between two heartbeats
+LONGEST_PAUSE_S = 0.2  # between two heartbeats; with 0.1 plans came later and no heartbeat sooner
 COMMAND_TIMEOUT_S = 0.5  # the gate commands a hundred times a second, also while it holds
 
 PARAMETERS = (
