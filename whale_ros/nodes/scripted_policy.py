@@ -37,6 +37,7 @@ PARAMETERS = (
     Parameter("candidates_topic", "policy/candidates", "CandidateSet, out.", read_only=True),
 )  # fmt: skip
 
+PULL_M_S = 0.1  # a missed handle is seen 0.8 s late; at full speed the hand is 0.3 m away by then
 RESPONSE_S = 0.08  # the state shows what was commanded so long ago: ramps, and the arm's own lag
 
 
@@ -76,7 +77,7 @@ class ScriptedPolicyNode(LeanNode):
         if state is None:
             return
         try:
-            policy = policy_for(state.task, self._space)
+            policy = policy_for(state.task, self._space, PULL_M_S)
         except ValueError as error:
             self.get_logger().error(str(error), throttle_duration_sec=5.0)
             return

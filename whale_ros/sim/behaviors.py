@@ -29,14 +29,19 @@ _POLICIES = {
     "window-open-v3": scripted.SawyerWindowOpenV3Policy,
 }
 _METAWORLD_STEP_M = 0.01  # what Meta-World moves the hand in a step for an action of 1
-_HELD_WITHIN_M = np.array([0.06, 0.06, 0.05])  # of the hand: what is held moves along with it
-_HELD_AT_CLOSING = {"push-v3": 0.7, "drawer-open-v3": 0.0}  # a handle is hooked, not gripped
+_HANDLE = "drawer-open-v3"  # a handle is hooked, not gripped, and slides along y
+# Of the hand: what is held moves along with it.
+_HELD_WITHIN_M = {"push-v3": (0.06, 0.06, 0.05), _HANDLE: (0.06, 0.04, 0.055)}
+_HELD_AT_CLOSING = {"push-v3": 0.7, _HANDLE: 0.0}
 _GRIPPER_SPEED = 2.0  # opening per second, of 0 .. 1
 
 
-def policy_for(task: str, space: ActionSpace) -> Policy:
-    """The scripted policy for a task of any robot. Raises ValueError for a task without one."""
-    return SlideBlockPolicy(space) if task == SLIDE_BLOCK else ScriptedPolicy(task, space)
+def policy_for(task: str, space: ActionSpace, pull_m_s: float = np.inf) -> Policy:
+    """The scripted policy for a task of any robot. pull_m_s: see ScriptedPolicy.
+
+    Raises ValueError for a task without one.
+    """
+    return SlideBlockPolicy(space) if task == SLIDE_BLOCK else ScriptedPolicy(task, space, pull_m_s)
 
 
 class ScriptedPolicy:
@@ -44,13 +49,20 @@ class ScriptedPolicy:
 
     workspace = WORKSPACE_LOW, WORKSPACE_HIGH
 
-    def __init__(self, task: str, space: ActionSpace) -> None:
-        """Raises ValueError for a task without a scripted policy."""
+    def __init__(self, task: str, space: ActionSpace, pull_m_s: float = np.inf) -> None:
+        """pull_m_s: at most so fast a handle is pulled; whoever plans far ahead learns late that
+        the hook has missed it, and swings through empty space meanwhile.
+
+        Raises ValueError for a task without a scripted policy.
+        """
         if task not in _POLICIES:
             raise ValueError(f"no scripted policy for {task!r}; known: {', '.join(_POLICIES)}")
         self._policy = _POLICIES[task]()
         self._space = space
+        self._held_within_m = _HELD_WITHIN_M.get(task, (0.0, 0.0, 0.0))
         self._held_at_closing = _HELD_AT_CLOSING.get(task, np.inf)
+        self._slides = np.array([0.0, 1.0]) if task == _HANDLE else np.ones(2)
+        self._longest_pull_m = pull_m_s * STEP_S if task == _HANDLE else np.inf
 
     def plan(self, observation: np.ndarray, horizon: int) -> np.ndarray:
         """The next `horizon` actions (horizon, 7), from Meta-World's observation (39,).
@@ -68,10 +80,12 @@ class ScriptedPolicy:
                     warnings.simplefilter("ignore")
                     step = self._policy.get_action(observation)
                 move = np.clip(step[:3], -1, 1) * _METAWORLD_STEP_M
-                move *= min(1.0, max_step_m / max(float(np.linalg.norm(move)), 1e-9))
+                closing = float(np.clip((step[3] + 1) / 2, 0, 1))
+                holds = self._holds(observation, closing)
+                longest_m = min(max_step_m, self._longest_pull_m) if holds else max_step_m
+                move *= min(1.0, longest_m / max(float(np.linalg.norm(move)), 1e-9))
                 hand = observation[:3]
                 move = np.clip(hand + move, WORKSPACE_LOW, WORKSPACE_HIGH) - hand
-                closing = float(np.clip((step[3] + 1) / 2, 0, 1))
                 self._look_ahead(observation, move, closing)
                 action[POSITION] += move
                 if substep == 0:  # rather late than early: fingers must not close above the object
@@ -88,13 +102,16 @@ class ScriptedPolicy:
 
     def _look_ahead(self, observation: np.ndarray, move: np.ndarray, closing: float) -> None:
         hand, opening, thing = observation[0:3], observation[3], observation[4:7]
-        near = (np.abs(hand - thing) < _HELD_WITHIN_M).all()
-        if near and closing >= self._held_at_closing:
-            thing[:2] += move[:2]
+        if self._holds(observation, closing):
+            thing[:2] += move[:2] * self._slides
         hand += np.clip(hand + move, WORKSPACE_LOW, WORKSPACE_HIGH) - hand
         change = _GRIPPER_SPEED * STEP_S
         observation[3] = opening + np.clip((1 - closing) - opening, -change, change)
         observation[18:36] = observation[:18]
+
+    def _holds(self, observation: np.ndarray, closing: float) -> bool:
+        near = np.abs(observation[0:3] - observation[4:7]) < self._held_within_m
+        return bool(near.all()) and closing >= self._held_at_closing
 
 
 Policy = ScriptedPolicy | SlideBlockPolicy  # they have the same interface
