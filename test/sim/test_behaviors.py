@@ -41,6 +41,33 @@ def test_a_plan_is_valid_and_a_longer_one_begins_like_a_shorter_one(arm, task):
     np.testing.assert_array_equal(policy.plan(observation, 5), plan[:5])
 
 
+def test_a_handle_is_pulled_no_faster_than_told(arm):
+    steps_m = {}
+    for pull_m_s in (np.inf, 0.1):
+        arm.reset("drawer-open-v3", 0)
+        policy = ScriptedPolicy("drawer-open-v3", SPACE, pull_m_s)
+        handle_m = [arm.observation[5]]
+        for _ in range(ENOUGH_ACTIONS):
+            execute(arm, policy.plan(arm.observation, 1)[0], SPACE)
+            handle_m.append(arm.observation[5])
+        assert arm.success
+        steps_m[pull_m_s] = np.abs(np.diff(handle_m)).max()
+    assert steps_m[0.1] < 1.2 * 0.1 * SPACE.step_s < steps_m[np.inf]
+
+
+def test_a_handle_is_foreseen_to_move_only_as_a_drawer_does_and_only_if_it_is_hooked(arm):
+    arm.reset("drawer-open-v3", 0)
+    policy, pull = ScriptedPolicy("drawer-open-v3", SPACE), np.zeros(7)
+    pull[:2] = 0.03, -0.04
+    for behind_m, moved_m in ((0.02, 0.04), (0.05, 0.0)):  # the hand, seen from the handle
+        observation = arm.observation.copy()
+        handle = observation[4:7].copy()
+        observation[:3] = handle - (0.0, behind_m, 0.02)
+        later = policy.foresee(observation, pull, SPACE.step_s)
+        np.testing.assert_allclose(later[4:7] - handle, (0.0, -moved_m, 0.0), atol=1e-9)
+        np.testing.assert_allclose(later[:2] - observation[:2], pull[:2], atol=1e-9)
+
+
 @pytest.mark.parametrize("name", BEHAVIORS)
 def test_every_behaviour_stays_within_the_limits_and_repeats_with_its_seed(arm, name):
     def actions(seed):
