@@ -1,6 +1,8 @@
-"""A moment of `make fuzz`, not guided: each target on its first inputs, and on random ones."""
+"""A moment of `make fuzz`, not guided: each target on its first inputs, on random ones, and on what
+`make fuzz` has found to break it, which is kept in fuzz/found."""
 
 import random
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +10,7 @@ pytest.importorskip("rclpy", reason="no ROS here: source scripts/env.sh after `m
 
 from fuzz.targets import TARGETS, load
 
+FOUND = Path(__file__).parents[2] / "fuzz/found"
 QUICK = {"image", "compressed_image", "action_sequence", "candidate_set", "calibration", "manifest"}
 SLOW = {"checkpoint", "mcap", "sqlite_bag", "parameters", "run_state", "lerobot_export"}
 
@@ -23,3 +26,9 @@ def test_a_target_holds(name):
             at = rng.randrange(len(data) + 1)
             data[at : at + 1] = rng.randbytes(1)
         target(bytes(data))
+
+
+@pytest.mark.parametrize("name", sorted(file.name for file in FOUND.iterdir()))
+def test_what_was_found_once_holds(name):
+    target, _ = load(name)
+    target((FOUND / name).read_bytes())

@@ -51,6 +51,10 @@ class Conventions:
             raise ValueError(f"action_source is {self.action_source!r}, not {ACTION_SOURCES}")
         if self.action_source == "commanded_twists":
             needed.append("command")
+        if not all(isinstance(topic, str) for topic in self.topics.values()):
+            raise ValueError(f"topics must have names, not {list(self.topics.values())}")
+        if unknown := set(self.topics) - set(TYPES):
+            raise ValueError(f"unknown roles of topics: {sorted(unknown)}; known: {list(TYPES)}")
         if missing := [role for role in needed if not self.topics.get(role)]:
             raise ValueError(f"{self.action_source} need a topic of: {', '.join(missing)}")
         if self.gripper_open == self.gripper_closed or not self.command_timeout_s > 0:

@@ -31,7 +31,8 @@ class ConversionLog:
             for info in self.infos():
                 must_be_sound(info)
             if not all(
-                type(bag["sha256"]) is str and type(bag["number"]) is int for bag in self.bags
+                type(bag["sha256"]) is str and bag["sha256"] and type(bag["number"]) is int
+                for bag in self.bags
             ):
                 raise ValueError("a bag lacks its number or its hash")
         except (ValueError, TypeError, KeyError, RecursionError) as error:

@@ -97,9 +97,14 @@ def _check_size(height: int, width: int) -> None:
 
 
 def _png_size(data: bytes) -> tuple[int, int] | None:
-    """(height, width) from the header of a PNG."""
+    """(height, width) from the header of a PNG. Raises BadImage if it is cut off."""
     if not data.startswith(b"\x89PNG\r\n\x1a\n") or len(data) < 24:
         return None
+    at = 8
+    while at < len(data):  # OpenCV believes what a chunk says of its length, up to 4 GB
+        at += 12 + int.from_bytes(data[at : at + 4], "big")
+    if at > len(data):
+        raise BadImage(f"PNG of {len(data)} bytes ends within a chunk")
     return int.from_bytes(data[20:24], "big"), int.from_bytes(data[16:20], "big")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from torch import Tensor, nn
 
@@ -41,12 +41,13 @@ class Best:
         return {PREFIX + name: weight for name, weight in self._weights.items()}, words
 
     def restore(self, tensors: dict[str, Tensor], words: dict[str, str]) -> None:
-        """Raises KeyError if there is nothing of it."""
+        """Raises KeyError if there is nothing of it, RuntimeError if it is another network's."""
         self.step, self.loss = int(words["best_step"]), float.fromhex(words["best_loss"])
         self._weights = {
             name: tensors[PREFIX + name].to(weight.device)
             for name, weight in trained(self._network).items()
         }
+        must_fit(self._weights, trained(self._network))
 
 
 def trained(network: nn.Module) -> dict[str, nn.Parameter]:
@@ -57,9 +58,15 @@ def trained(network: nn.Module) -> dict[str, nn.Parameter]:
 def put(network: nn.Module, weights: dict[str, Tensor]) -> None:
     """Raises RuntimeError unless these are all that is trained, and of its shapes."""
     own = trained(network)
+    must_fit(weights, own)
+    for name, weight in own.items():
+        weight.data.copy_(weights[name])
+
+
+def must_fit(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
+    """Raises RuntimeError unless they have the same names and shapes."""
     if own.keys() != weights.keys():
         raise RuntimeError(f"other weights: {sorted(own.keys() ^ weights.keys())[:3]} ...")
     for name, weight in own.items():
         if weight.shape != weights[name].shape:
             raise RuntimeError(f"{name} has the shape {tuple(weights[name].shape)}")
-        weight.data.copy_(weights[name])
