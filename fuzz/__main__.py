@@ -17,7 +17,6 @@ from pathlib import Path
 from fuzz.targets import TARGETS
 from whale_ros.faults.report import processor
 
-LONGEST = 4096  # bytes of an input
 SLOWEST_S = 60
 
 
@@ -58,7 +57,7 @@ def fuzz(target: str, folder: Path, seconds: int, seed: int) -> Outcome:
     corpus.mkdir(parents=True, exist_ok=True)
     before = set(_crashes(folder))
     command = [sys.executable, "-m", "fuzz.one", target, str(corpus)]
-    command += [f"-max_total_time={seconds}", f"-seed={seed}", f"-max_len={LONGEST}"]
+    command += [f"-max_total_time={seconds}", f"-seed={seed}"]
     command += [f"-timeout={SLOWEST_S}", "-rss_limit_mb=4096", "-print_final_stats=1"]
     command += [f"-artifact_prefix={folder}/", "-close_fd_mask=2"]  # libraries print too much
     environment = os.environ | {"OPENCV_LOG_LEVEL": "SILENT", "OMP_NUM_THREADS": "1"}
