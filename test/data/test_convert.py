@@ -146,7 +146,7 @@ def test_every_fifth_demonstration_validates_with_all_its_parts(tmp_path):
     kind = {"action_space": ActionSpace().to_dict()}
     for demonstration in range(12):
         episodes = [{"file": f"{demonstration}_{part}"} for part in range(2)]
-        log.add(kind, {"number": demonstration, "task": "t", "sha256": "", "episodes": episodes})
+        log.add(kind, {"number": demonstration, "task": "t", "sha256": "0", "episodes": episodes})
     splits = [info.split for info in ConversionLog(tmp_path).infos()]
     assert [i for i, split in enumerate(splits) if split == "validation"] == [2, 3, 12, 13, 22, 23]
     (tmp_path / "conversion.json").write_text('{"kind": {}, "bags": [{"number": 1}]}')
