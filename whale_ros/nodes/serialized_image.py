@@ -62,7 +62,7 @@ class _Reader:
     def __init__(self, serialized: bytes) -> None:
         """Raises ValueError for another encapsulation than ROS 2 uses, which aligns otherwise."""
         if serialized[:2] not in (b"\0\0", b"\0\1"):
-            raise ValueError(f"the message begins with {serialized[:2]!r}: it is no plain CDR")
+            raise ValueError(f"the first bytes are {serialized[:2]!r}: this is no plain CDR")
         self._bytes = serialized
         self.at = 4  # behind the encapsulation, whose second byte's bit 0 is little endian
         self._order = "<" if serialized[1] & 1 else ">"
