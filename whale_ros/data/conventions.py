@@ -53,8 +53,6 @@ class Conventions:
             needed.append("command")
         if not all(isinstance(topic, str) for topic in self.topics.values()):
             raise ValueError(f"topics must have names, not {list(self.topics.values())}")
-        if unknown := set(self.topics) - set(TYPES):
-            raise ValueError(f"unknown roles of topics: {sorted(unknown)}; known: {list(TYPES)}")
         if missing := [role for role in needed if not self.topics.get(role)]:
             raise ValueError(f"{self.action_source} need a topic of: {', '.join(missing)}")
         if self.gripper_open == self.gripper_closed or not self.command_timeout_s > 0:

@@ -47,7 +47,7 @@ class Best:
             name: tensors[PREFIX + name].to(weight.device)
             for name, weight in trained(self._network).items()
         }
-        must_fit(self._weights, trained(self._network))
+        _must_fit(self._weights, trained(self._network))
 
 
 def trained(network: nn.Module) -> dict[str, nn.Parameter]:
@@ -58,12 +58,12 @@ def trained(network: nn.Module) -> dict[str, nn.Parameter]:
 def put(network: nn.Module, weights: dict[str, Tensor]) -> None:
     """Raises RuntimeError unless these are all that is trained, and of its shapes."""
     own = trained(network)
-    must_fit(weights, own)
+    _must_fit(weights, own)
     for name, weight in own.items():
         weight.data.copy_(weights[name])
 
 
-def must_fit(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
+def _must_fit(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
     """Raises RuntimeError unless they have the same names and shapes."""
     if own.keys() != weights.keys():
         raise RuntimeError(f"other weights: {sorted(own.keys() ^ weights.keys())[:3]} ...")
