@@ -259,7 +259,21 @@ def test_scales_are_measured_with_the_calibration_and_another_folder_tries_it(ru
     )  # fmt: skip
     scales = load_calibration(file).scales
     assert report["scales"] == asdict(scales) != asdict(read_card(run / "checkpoint").scales)
-    assert report["one_factor_for_all_tasks"]["all"]["episodes"] == 2
+    without = report["one_factor_for_all_tasks"]["all"]
+    assert without["episodes"] == 2
+    # The same file on the same episodes, without calibrating anew.
+    command = ("evaluate", "alarms", other, *made[:2], "--calibration", file)
+    found = json.loads(succeed(*command, "--split", "held_out_behaviors", "--json"))
+    (condition,) = found["conditions"].values()
+    assert condition["with_alarm"]["share"] == pytest.approx(1 - without["share"])
+    assert found["limits"]["unfamiliarity"] == pytest.approx(
+        report["factor"] * scales.unfamiliarity, rel=1e-3
+    )
+    assert_refused(whale("evaluate", "alarms", other, "--calibration", file), "checkpoint is")
+
+
+def test_scales_are_not_measured_on_what_calibrates(run, data):
+    command = ("calibrate", data, "--checkpoint", run / "checkpoint", "--split", "validation")
     assert_refused(whale(*command, "--scales-split", "validation"), "--scales-split")
 
 

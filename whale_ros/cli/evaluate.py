@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 from whale_ros.evaluation.tables import behavior_table, prediction_table
@@ -49,6 +50,13 @@ def add(commands: argparse._SubParsersAction) -> None:
         "--output", type=Path, default=Path("uncertainty_report"), help="folder for the report"
     )
     parser.set_defaults(command=uncertainty)
+    parser = questions.add_parser("alarms", help="what a calibration stops, and what it misses")
+    parser.add_argument("data", type=Path, help="folder, such as `whale collect --for study` makes")
+    parser.add_argument("--checkpoint", type=Path, help="folder; default: the shipped one")
+    parser.add_argument("--calibration", type=Path, help="file; default: that in the folder")
+    parser.add_argument("--split", nargs="+", metavar="NAME", help="of the episodes; default: all")
+    parser.add_argument("--json", action="store_true", help="print numbers for programs")
+    parser.set_defaults(command=alarms)
     parser = questions.add_parser("finetuning", help="what few demonstrations of another robot do")
     parser.add_argument("data", type=Path, help="folder made by `whale collect --robot bench`")
     parser.add_argument("old", type=Path, help="folder that the base was trained on")
@@ -189,6 +197,44 @@ def uncertainty(options: argparse.Namespace) -> None:
     )
     print(json.dumps(summary, indent=1, allow_nan=False) if options.json else table(summary))
     print(f"open {options.output / PAGE} in a browser", file=sys.stderr)
+
+
+def alarms(options: argparse.Namespace) -> None:
+    import torch
+
+    from whale_ros.data.episodes import read_manifest
+    from whale_ros.evaluation.alarms import alarms, must_be_of, table
+    from whale_ros.evaluation.calibration import score_episodes
+    from whale_ros.evaluation.hardware import hardware
+    from whale_ros.imagination.calibration import CALIBRATION, load_calibration
+    from whale_ros.training.dataset import EpisodeSet
+    from whale_ros.world_model.checkpoint import SHIPPED, load_checkpoint
+
+    torch.set_num_threads(1)
+    folder = options.checkpoint or SHIPPED
+    model, card = load_checkpoint(folder)
+    model = model.to("cuda" if torch.cuda.is_available() else "cpu")
+    calibration = load_calibration(options.calibration or folder / CALIBRATION)
+    must_be_of(card, calibration)
+    splits = options.split or dict.fromkeys(i.split for i in read_manifest(options.data)[1])
+    sets = {split: EpisodeSet(options.data, split) for split in splits}
+    for episodes in sets.values():
+        episodes.must_fit(card.config, card.action_space)
+    scales, factor = calibration.scales, calibration.factor()
+    report = {
+        "checkpoint": card.sha256,
+        "limits": {name: factor * scale for name, scale in asdict(scales).items()},
+        "conditions": {
+            split: alarms(
+                calibration,
+                score_episodes(model, scales, episodes, calibration.conditions.candidates),
+            )
+            for split, episodes in sets.items()
+        },
+        "hardware": hardware(),
+        "torch": torch.__version__,
+    }
+    print(json.dumps(report, indent=1, allow_nan=False) if options.json else table(report))
 
 
 def finetuning(options: argparse.Namespace) -> None:

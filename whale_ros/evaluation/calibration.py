@@ -253,7 +253,7 @@ def realised(calibration: Calibration, test: EpisodeScores, behaviors: Sequence[
         },
         "passed_although_wrong": {
             "bad_if_feature_distance_over": BAD_FEATURE_DISTANCE,
-            "predictions": _passed_predictions(test, pooled),
+            "predictions": passed_predictions(test, pooled),
             "failed_episodes_of": [b for b in PURPOSEFUL if b in test.behavior],
             "episodes": _passed_failures(test, pooled),
         },
@@ -271,14 +271,17 @@ def _coverage(test: EpisodeScores, factor: np.ndarray, rows: np.ndarray) -> dict
         "factor": rounded(float(factor[rows][0]), 4) if len(set(factor[rows])) == 1 else None,
         "episodes": count,
         "without_alarm": held,
-        **_share(held, count),
+        **share(held, count),
         "alarms_per_hour": round(alarms / (count * test.episode_s / 3600), 1),
         "alarms_per_episode": round(alarms / count, 4),
     }
 
 
-def _passed_predictions(test: EpisodeScores, factor: np.ndarray) -> dict:
-    """Of predictions that were bad, and of the episodes that they are of."""
+def passed_predictions(test: EpisodeScores, factor: np.ndarray) -> dict:
+    """Of predictions that were bad, and of the episodes that they are of.
+
+    factor: (E,) of each episode.
+    """
     bad = test.error > BAD_FEATURE_DISTANCE
     passed = bad & (test.executed <= factor[:, None])
     episodes = bad.any(axis=1)
@@ -300,7 +303,8 @@ def _passed_failures(test: EpisodeScores, factor: np.ndarray) -> dict:
     return {"failed": int(failed.sum()), "passed": passed, **_upper(passed, int(failed.sum()))}
 
 
-def _share(hits: int, count: int) -> dict:
+def share(hits: int, count: int) -> dict:
+    """With its interval of Clopper and Pearson, at CONFIDENCE."""
     low, high = binomtest(hits, count).proportion_ci(CONFIDENCE, "exact")
     return {"share": round(hits / count, 4), "from": round(low, 4), "to": round(high, 4)}
 
