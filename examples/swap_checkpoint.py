@@ -2,6 +2,7 @@
 
 With world_model and gate running, after `source scripts/env.sh`:
 `python examples/swap_checkpoint.py runs/mine/checkpoint --mode monitor_only`
+When it ends, also by Ctrl-C, the gate is in mode hold again.
 """
 
 import argparse
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import rclpy
 from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.signals import SignalHandlerOptions
 
 from whale_ros.msg import GateStatus
 from whale_ros.srv import LoadCheckpoint, SetGateMode
@@ -26,13 +28,12 @@ def main() -> None:
     parser.add_argument("--mode", choices=("hold", "monitor_only", "gate"), default="hold")
     parser.add_argument("--seconds", type=float, default=20.0, help="for which the gate is watched")
     options = parser.parse_args()
-    rclpy.init()
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # after Ctrl-C a service is called
     node = rclpy.create_node("swap_checkpoint")
     call(node, SetGateMode, "gate/set_mode", mode="hold")
     folder = str(options.checkpoint.absolute())
     answer = call(node, LoadCheckpoint, "world_model/load_checkpoint", checkpoint=folder)
     print(f"{answer.sha256[:12]} runs now" + (f": {answer.message}" if answer.message else ""))
-    call(node, SetGateMode, "gate/set_mode", mode=options.mode)
 
     def show(status: GateStatus) -> None:
         nonlocal shown
@@ -44,9 +45,16 @@ def main() -> None:
 
     shown, begins = "", time.monotonic() + 0.2
     node.create_subscription(GateStatus, "gate/status", show, LATCHED)
-    end = time.monotonic() + options.seconds
-    while time.monotonic() < end:
-        rclpy.spin_once(node, timeout_sec=0.1)
+    try:
+        call(node, SetGateMode, "gate/set_mode", mode=options.mode)
+        end = time.monotonic() + options.seconds
+        while time.monotonic() < end:
+            rclpy.spin_once(node, timeout_sec=0.1)
+    except KeyboardInterrupt:
+        print("interrupted")
+    finally:
+        call(node, SetGateMode, "gate/set_mode", mode="hold")
+        print("the gate is in mode hold")
 
 
 def call(node, kind: type, service: str, **request: str):

@@ -9,6 +9,11 @@ from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
 
+from whale_ros.data.conversion_log import ConversionLog
+
+
+SIMULATED = ("camera", 128, 128)  # frame_id, width and height, as in config/robots/sim.yaml
+
 
 def add(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
@@ -38,10 +43,13 @@ def add(commands: argparse._SubParsersAction) -> None:
         help="whose episodes are nominal: those like the policy on trial; default: all",
     )  # fmt: skip
     parser.add_argument("--candidates", type=int, default=8, help="of the planner")
-    parser.add_argument("--camera", default="camera", help="frame_id of the robot's images")
     parser.add_argument(
-        "--image-size", type=int, nargs=2, default=(128, 128), metavar=("WIDTH", "HEIGHT"),
-        help="of the robot's images, before they are scaled for the model",
+        "--camera", metavar="FRAME_ID",
+        help="of the robot's images; default: as in the bags, else the simulated arm's",
+    )  # fmt: skip
+    parser.add_argument(
+        "--image-size", type=int, nargs=2, metavar=("WIDTH", "HEIGHT"),
+        help="of the robot's images, before they are scaled for the model; default: likewise",
     )  # fmt: skip
     parser.add_argument(
         "--output", type=Path, help="file to write; default: calibration.json of the checkpoint"
@@ -71,6 +79,7 @@ def run(options: argparse.Namespace) -> None:
     from whale_ros.training.dataset import EpisodeSet
     from whale_ros.world_model.checkpoint import SHIPPED, Scales, load_checkpoint
 
+    camera, (width, height) = camera_of(options.data, options.camera, options.image_size)
     rank(1, options.alpha)  # raises ValueError now, not after the work
     if options.candidates < 1:
         raise ValueError(f"--candidates must be 1 or more, not {options.candidates}")
@@ -99,7 +108,6 @@ def run(options: argparse.Namespace) -> None:
     )
     for episodes in filter(None, (data, test, measured)):
         episodes.must_fit(card.config, card.action_space)
-    width, height = options.image_size
     scales = card.scales
     if measured:
         units = Scales(1, 1, 1)
@@ -110,7 +118,7 @@ def run(options: argparse.Namespace) -> None:
     calibration = Calibration(
         conditions=Conditions(
             checkpoint=card.sha256,
-            camera=options.camera,
+            camera=camera,
             image_width=width,
             image_height=height,
             resolution=card.config.tokenizer.resolution,
@@ -150,6 +158,28 @@ def run(options: argparse.Namespace) -> None:
         if options.json
         else f"{calibration_table(report)}\ncalibration is in {output}"
     )
+
+
+def camera_of(
+    data: Path, frame_id: str | None, size: Sequence[int] | None
+) -> tuple[str, tuple[int, int]]:
+    """frame_id, and width and height, of what episodes were seen with: as their bags say, if they
+    came from bags, else as given, else those of the simulated arm.
+
+    Raises ValueError if the bags are of several cameras, or of another one than is given.
+    """
+    seen = {(c["frame_id"], c["width"], c["height"]) for c in ConversionLog(data).cameras()}
+    if len(seen) > 1:
+        raise ValueError(f"{data} is of several cameras, {sorted(seen)}; calibrate each by itself")
+    for name, width, height in seen:
+        if frame_id not in (None, name) or tuple(size or (width, height)) != (width, height):
+            raise ValueError(
+                f"the bags of {data} have images of {width} x {height} from {name!r}; leave "
+                "--camera and --image-size out, or calibrate with images of the camera that runs"
+            )
+        return name, (width, height)
+    width, height = size or SIMULATED[1:]
+    return frame_id or SIMULATED[0], (width, height)
 
 
 def must_be_others(used: Sequence[tuple[str, str | None]], made: dict) -> None:

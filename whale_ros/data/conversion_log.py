@@ -35,6 +35,8 @@ class ConversionLog:
                 for bag in self.bags
             ):
                 raise ValueError("a bag lacks its number or its hash")
+            if not all(set(camera) == {"frame_id", "width", "height"} for camera in self.cameras()):
+                raise ValueError("a camera lacks its frame_id or its size")
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise ValueError(f"{self._path} is no log of conversions: {error!r}") from error
 
@@ -56,9 +58,13 @@ class ConversionLog:
             for episode in bag["episodes"]
         ]
 
-    def number_of(self, sha256: str) -> int | None:
+    def entry_of(self, sha256: str) -> dict[str, Any] | None:
         """Of the demonstration that was made of these files, if one was."""
-        return next((bag["number"] for bag in self.bags if bag["sha256"] == sha256), None)
+        return next((bag for bag in self.bags if bag["sha256"] == sha256), None)
+
+    def cameras(self) -> list[dict[str, Any]]:
+        """frame_id, width and height of each bag's pictures, of bags that tell."""
+        return [bag["camera"] for bag in self.bags if bag.get("camera")]
 
     def next_number(self) -> int:
         return max((bag["number"] for bag in self.bags), default=-1) + 1

@@ -6,7 +6,8 @@
       pictures/000003.png         its frames and actions, to look at
       conversion.json             of each bag: what it is, what was cut and why, statistics
 
-A bag is known by the hash of its files: once converted, it is kept as it is.
+A bag is known by the hash of its files: once converted, it is kept as it is. If it would be converted
+in another way now, that is refused.
 """
 
 from __future__ import annotations
@@ -77,8 +78,6 @@ def _add(path: Path, dataset: Path, wish: Wish, log: ConversionLog) -> str:
     """Convert one bag, unless that was done, and say what came of it. Raises ValueError."""
     bag = Bag(path)
     sha256 = _hash(bag)
-    if (number := log.number_of(sha256)) is not None:
-        return f"kept, it is demonstration {number} already"
     recording = _recording(path)
     conventions = _conventions(recording, wish)
     kind = {
@@ -93,6 +92,23 @@ def _add(path: Path, dataset: Path, wish: Wish, log: ConversionLog) -> str:
         raise BadBag("nobody wrote down which task it shows: name it with --task")
     success = recording.success if recording else None
     success = wish.success if success is None else success
+    settings = {
+        "task": task,
+        "success": success,
+        "topics": dict(conventions.topics),
+        "base_frame": conventions.base_frame,
+        "command_timeout_s": conventions.command_timeout_s,
+        "gripper_open": conventions.gripper_open,
+        "gripper_closed": conventions.gripper_closed,
+    }
+    if known := log.entry_of(sha256):
+        for key, value in settings.items():
+            if known.get(key, value) != value:
+                raise BadBag(
+                    f"it is demonstration {known['number']} already, but with {key} {known[key]}, "
+                    f"this would be {value}; choose another folder"
+                )
+        return f"kept, it is demonstration {known['number']} already"
 
     tracks = read_tracks(bag, conventions, wish.resolution)
     stretches, cuts = synchronize(tracks, conventions)
@@ -112,9 +128,8 @@ def _add(path: Path, dataset: Path, wish: Wish, log: ConversionLog) -> str:
         "number": number,
         "bag": path.name,
         "sha256": sha256,
-        "task": task,
-        "success": success,
-        "topics": dict(conventions.topics),
+        **settings,
+        "camera": tracks.camera_is,
         "messages": {role: _rates(track) for role, track in tracks.by_role().items() if len(track)},
         "damage": bag.damage,
         "left_out": tracks.dropped,

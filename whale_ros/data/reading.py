@@ -26,8 +26,9 @@ def read_tracks(bag: Bag, conventions: Conventions, resolution: int) -> Tracks:
 
     Raises BadBag if it holds something else than the conventions say.
     """
+    camera = _Camera(resolution)
     readers: dict[str, Callable[[Any], Any]] = {
-        "camera": _Camera(resolution),
+        "camera": camera,
         "pose": lambda message: _pose(message, conventions.base_frame),
         "command": lambda message: _twist(message, conventions.base_frame),
         "gripper_command": lambda message: _gripper(message, conventions),
@@ -47,7 +48,8 @@ def read_tracks(bag: Bag, conventions: Conventions, resolution: int) -> Tracks:
             bag.damage = f"only its first {MAX_PICTURES} pictures are read; split the bag"
             break
     origin_ns = min((row[1] for role in rows.values() for row in role[:1]), default=0)
-    return Tracks(**{r: _track(row, origin_ns) for r, row in rows.items()}, dropped=dict(dropped))
+    tracks = {role: _track(row, origin_ns) for role, row in rows.items()}
+    return Tracks(**tracks, dropped=dict(dropped), camera_is=camera.kind)
 
 
 class _Useless(ValueError):
@@ -57,16 +59,18 @@ class _Useless(ValueError):
 class _Camera:
     def __init__(self, resolution: int) -> None:
         self._resolution = resolution
-        self._size: tuple[int, int] | None = None
+        self.kind: dict[str, Any] | None = None  # of the first picture
 
     def __call__(self, message: Any) -> np.ndarray:
         try:
             picture = to_rgb(message)
         except BadImage as error:
             raise _Useless(str(error)) from error
-        self._size = self._size or picture.shape[:2]
-        if picture.shape[:2] != self._size:
-            raise _Useless(f"not {self._size[1]} x {self._size[0]} pixels as the first one")
+        height, width = picture.shape[:2]
+        kind = {"frame_id": message.header.frame_id, "width": width, "height": height}
+        self.kind = self.kind or kind
+        if kind != self.kind:
+            raise _Useless("of another frame_id or size than the first one")
         return fit(picture, self._resolution)
 
 

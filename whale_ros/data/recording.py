@@ -98,7 +98,7 @@ def begin(folder: Path, recording: Recording) -> Path:
     partial = folder / (recording.episode + PARTIAL)
     partial.mkdir(parents=True)
     write_recording(partial, recording)
-    _sync(folder)
+    sync(folder)
     return partial
 
 
@@ -109,7 +109,7 @@ def keep(partial: Path, recording: Recording) -> Path:
         raise FileExistsError(f"{whole} exists already")
     write_recording(partial, recording)
     partial.rename(whole)
-    _sync(whole.parent)
+    sync(whole.parent)
     return whole
 
 
@@ -140,7 +140,7 @@ def write_recording(folder: Path, recording: Recording) -> None:
         file.flush()
         os.fsync(file.fileno())
     partial.replace(folder / RECORDING)
-    _sync(folder)
+    sync(folder)
 
 
 def read_recording(folder: Path) -> Recording:
@@ -161,8 +161,8 @@ def read_recording(folder: Path) -> Recording:
     return recording
 
 
-def _sync(folder: Path) -> None:
-    """Names of files are on the disk only when their folder is."""
+def sync(folder: Path) -> None:
+    """Names of files are on the disk only when their folder is. Raises OSError."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -53,6 +53,7 @@ class RecordingSession:
         self._writer = BagWriter(
             self._partial, recording.episode, int(self._floor_gb * 1e9), distro
         )
+        disk.sync(self._partial)  # the names of its files are on the disk too
         self._checks.begin()
         self.recording, self.state, self._began_s = recording, State.RECORDING, now_s
         return recording

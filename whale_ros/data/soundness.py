@@ -19,6 +19,7 @@ TOO_FAST = 1.2  # of the action space's speeds: what a model was not taught
 JUMP = 2.0  # of the same, between measured poses: that was no motion
 MAX_DISAGREEMENT = 0.75  # twice as fast is 1; another direction more than 1
 MUCH_M = 0.05  # a shorter way tells nothing of that
+DISAGREE = "commands differ"  # so begins the reason
 MIN_FRAMES = 22  # what training and evaluation take at a time
 
 
@@ -112,7 +113,7 @@ def why_useless(frames: int, disagreement: float) -> str:
         return f"{frames} frames are too short, {MIN_FRAMES} are needed"
     if disagreement > MAX_DISAGREEMENT:
         return (
-            f"commands differ from what the hand did by {disagreement:.0%} of it: they are of "
+            f"{DISAGREE} from what the hand did by {disagreement:.0%} of it: they are of "
             "another topic, unit or frame, or the arm did not follow (try the pose_differences)"
         )
     return ""

@@ -17,6 +17,7 @@ from whale_ros.data.conventions import Conventions
 from whale_ros.data.grid import runs
 from whale_ros.data.poses import differences, interpolate
 from whale_ros.data.soundness import (
+    DISAGREE,
     MAX_POSE_GAP_S,
     disagreement,
     why_not,
@@ -27,6 +28,7 @@ from whale_ros.data.soundness import (
 from whale_ros.data.told import told
 from whale_ros.data.tracks import Cut, Tracks, between_jumps
 
+UNSURE = "the hand rested, and elsewhere in the bag commands are not what it did"
 END_S = 0.5  # an episode that ends so shortly before the recording lasts until its end
 
 
@@ -55,6 +57,10 @@ def synchronize(tracks: Tracks, conventions: Conventions) -> tuple[list[Stretch]
         found, left_out = _stretches(piece, conventions, number + 1 == len(pieces))
         stretches += found
         cuts += left_out
+    if any(cut.reason.startswith(DISAGREE) for cut in cuts):  # where it rested nobody can tell
+        unsure = [stretch for stretch in stretches if np.isnan(stretch.disagreement)]
+        cuts += [Cut(s.moment_s[0], s.moment_s[-1], UNSURE) for s in unsure]
+        stretches = [stretch for stretch in stretches if not np.isnan(stretch.disagreement)]
     return stretches, sorted(cuts, key=lambda cut: cut.begin_s)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -65,9 +65,11 @@ class Tracks:
     gripper_command: Track
     gripper: Track
     dropped: dict[str, int] = field(default_factory=dict)  # messages that were of no use, by reason
+    camera_is: dict[str, Any] | None = None  # frame_id, width and height of the pictures as they came
 
     def by_role(self) -> dict[str, Track]:
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "dropped"}
+        tracks = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {name: track for name, track in tracks.items() if isinstance(track, Track)}
 
     def span(self) -> tuple[float, float]:
         """When the first and the last message arrived; zeros without any."""
@@ -114,4 +116,4 @@ def _received_between(tracks: Tracks, begin_s: float, end_s: float) -> Tracks:
         for role, track in tracks.by_role().items()
     }
     ordered = {role: parts[role].in_order() for role in STAMPED}
-    return Tracks(**(parts | ordered), dropped=tracks.dropped)
+    return replace(tracks, **(parts | ordered))

@@ -155,7 +155,10 @@ def _stage(name: str, model: WhaleST, data: Demonstrations, codes: dict[str, Seq
     stage = of("new")
     if data.replay:
         stage = with_replay(stage, of("replay"), data.share)
-    return replace(stage, held_out=held_out_loss(of("held_out"), model.device))
+    held_out = of("held_out")
+    return replace(
+        stage, held_out=held_out_loss(held_out, model.device), pictures=held_out.pictures
+    )
 
 
 def with_replay(stage: Stage, old: Stage, share: float) -> Stage:

@@ -39,6 +39,7 @@ class Progress:
         self.run = run
         self.steps = steps
         self.pictures = pictures
+        self.done = done
         self.afterwards_s = afterwards_s
         self.bar = tqdm(desc=stage, initial=done, total=steps)
         # What a killed run has reported after its last state is taken back.
@@ -54,7 +55,8 @@ class Progress:
         self.bar.update()
         if done % REPORT_EVERY == 0 or done == self.steps:
             self._report(done, learning_rate)
-        if self.pictures and (done % PICTURES_EVERY == 0 or done == self.steps):
+        self.done = done
+        if self.pictures and done % PICTURES_EVERY == 0:
             self._show(done, self.pictures())
 
     def held_out(self, done: int, loss: float) -> None:
@@ -63,6 +65,9 @@ class Progress:
         self.writer.add_scalar("held_out_loss", loss, done)
 
     def close(self) -> None:
+        """With pictures of how it ended, wherever that was."""
+        if self.pictures and self.done % PICTURES_EVERY:
+            self._show(self.done, self.pictures())
         self.bar.close()
         self.writer.close()
 

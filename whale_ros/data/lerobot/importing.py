@@ -18,6 +18,7 @@ from whale_ros.data.episodes import (
     Episode,
     EpisodeInfo,
     add_to_manifest,
+    load_episode,
     must_take,
     save_episode,
 )
@@ -64,6 +65,7 @@ def import_dataset(
     name = dataset.resolve().name
     for number, episode, about in found:
         file = f"{about['split']}/{name}_{number}.npz"
+        _must_not_replace(out / file, episode)
         save_episode(out / file, episode)
         report.episodes.append(EpisodeInfo(file=file, **about))
     if not report.episodes:
@@ -71,6 +73,18 @@ def import_dataset(
         raise ValueError(f"{dataset} holds no episode that is of use: {reasons}")
     add_to_manifest(out, report.space, report.episodes)
     return report
+
+
+def _must_not_replace(path: Path, episode: Episode) -> None:
+    """Raises ValueError if another episode has the name: of two datasets whose folders do."""
+    if not path.exists():
+        return
+    there, new = load_episode(path).arrays(), episode.arrays()
+    if there.keys() != new.keys() or not all(np.array_equal(there[k], new[k]) for k in new):
+        raise ValueError(
+            f"{path} is another episode already, of another dataset of the same name or of another "
+            "mapping; rename the dataset's folder, or choose another folder for the episodes"
+        )
 
 
 def _read_theirs(
