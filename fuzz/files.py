@@ -126,7 +126,8 @@ def conversion(data: bytes) -> None:
     except ValueError:
         return
     assert log.space.signature and len(log.infos()) >= 0
-    assert log.number_of("") is None and isinstance(log.next_number(), int)
+    assert log.entry_of("") is None and isinstance(log.next_number(), int)
+    assert all(camera["width"] * camera["height"] is not None for camera in log.cameras())
 
 
 def run_record(data: bytes) -> None:

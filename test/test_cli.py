@@ -272,6 +272,35 @@ def test_scales_are_measured_with_the_calibration_and_another_folder_tries_it(ru
     assert_refused(whale("evaluate", "alarms", other, "--calibration", file), "checkpoint is")
 
 
+def test_the_camera_of_a_calibration_is_that_of_the_bags(run, data, tmp_path):
+    from whale_ros.imagination.calibration import load_calibration
+
+    file, recorded = tmp_path / "calibration.json", tmp_path / "recorded"
+    shutil.copytree(data, recorded)
+    space = json.loads((data / "manifest.json").read_text())["action_space"]
+
+    def bags(*sizes):
+        camera = {"frame_id": "eye", "height": 480}
+        entries = [
+            {"sha256": f"{i}", "number": i, "episodes": [], "camera": camera | {"width": width}}
+            for i, width in enumerate(sizes)
+        ]
+        content = {"kind": {"action_space": space}, "bags": entries}
+        (recorded / "conversion.json").write_text(json.dumps(content))
+
+    command = ("calibrate", recorded, "--checkpoint", run / "checkpoint", "--candidates", 2,
+               "--split", "validation", "--output", file)  # fmt: skip
+    bags(640, 640)
+    succeed(*command)
+    conditions = load_calibration(file).conditions
+    found = (conditions.camera, conditions.image_width, conditions.image_height)
+    assert found == ("eye", 640, 480)
+    assert_refused(whale(*command, "--image-size", 320, 240), "640 x 480 from 'eye'")
+    assert_refused(whale(*command, "--camera", "camera"), "640 x 480 from 'eye'")
+    bags(640, 320)
+    assert_refused(whale(*command), "several cameras")
+
+
 def test_scales_are_not_measured_on_what_calibrates(run, data):
     command = ("calibrate", data, "--checkpoint", run / "checkpoint", "--split", "validation")
     assert_refused(whale(*command, "--scales-split", "validation"), "--scales-split")

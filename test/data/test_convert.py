@@ -129,6 +129,26 @@ def test_running_it_again_adds_what_is_new_and_keeps_the_rest(bag, tmp_path):
     assert read_manifest(data)[1] == infos and (data / "conversion.json").read_bytes() == log
 
 
+def test_a_bag_that_would_be_converted_in_another_way_is_not_taken_for_the_old_one(
+    bag, tmp_path, robot
+):
+    data, folder = tmp_path / "data", bag(success=None)
+    values = yaml.safe_load(robot.read_text())["/**"]["ros__parameters"] | {"gripper_closed": 1.05}
+    robot.write_text(yaml.safe_dump({"/**": {"ros__parameters": values}}))
+    told([folder], data)
+    before = {path: path.read_bytes() for path in data.rglob("*.*")}
+    lines = []
+    for wish, words in (
+        (replace(WISH, task="stir"), "with task pour, this would be stir"),
+        (replace(WISH, success=True), "with success None, this would be True"),
+        (replace(WISH, robot=str(robot)), "with gripper_closed 1.0, this would be 1.05"),
+    ):
+        with pytest.raises(ValueError, match="1 of 1 bags gave nothing"):
+            convert([folder], data, wish, lines.append)
+        assert words in lines[-1] and "another folder" in lines[-1]
+    assert {path: path.read_bytes() for path in data.rglob("*.*")} == before
+
+
 def test_a_run_that_was_killed_before_the_manifest_is_made_good_by_the_next(bag, tmp_path):
     data = tmp_path / "data"
     folder = bag()
@@ -215,6 +235,7 @@ def test_each_episode_has_a_picture_and_its_numbers(bag, tmp_path):
     log = json.loads((tmp_path / "data/conversion.json").read_text())
     assert log["kind"]["action_source"] == "commanded_twists"
     entry = log["bags"][0]
+    assert entry["camera"] == {"frame_id": "base", "width": 16, "height": 16}
     assert entry["messages"]["camera"] == {
         "messages": 51, "rate_hz": 10.0, "longest_gap_s": 0.1, "latency_s": 0.001,
     }  # fmt: skip

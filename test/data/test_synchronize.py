@@ -158,6 +158,27 @@ def test_a_gripper_that_nobody_told_is_taken_as_it_was_measured(make_arm):
     )
 
 
+def test_where_commands_are_of_another_frame_a_rest_is_no_demonstration_either(make_arm):
+    """Five seconds of rest, a gap, and motion that is told mirrored."""
+    forth, rest = np.array([0.08, 0, 0, 0, 0, 0]), np.zeros(6)
+    arm = make_arm([(0.0, rest, 0.0), (6.0, forth, 0.0)])
+    tracks = recorded(0, make_arm)
+    at = [arm.pose(time) for time in tracks.pose.stamp_s]
+    stamps = tracks.command.stamp_s
+    camera = tracks.camera[(tracks.camera.stamp_s < 5) | (tracks.camera.stamp_s > 6)]
+
+    def told(sign):
+        twists = [sign * arm.twist(time + 1e-6) for time in stamps]
+        pose = track(tracks.pose.stamp_s, [np.r_[p, mat2quat(turn)] for p, turn in at])
+        return changed(tracks, camera=camera, pose=pose, command=track(stamps, twists))
+
+    stretches, _ = synchronize(told(1), TWISTS)
+    assert len(stretches) == 2 and np.isnan(stretches[0].disagreement)
+    stretches, cuts = synchronize(told(-1), TWISTS)
+    assert not stretches
+    assert any("the hand rested" in cut.reason for cut in cuts)
+
+
 def test_before_the_first_gripper_command_it_is_as_it_was_measured_or_nothing_is_taken(make_arm):
     tracks = recorded(0, make_arm)
     late = changed(tracks, gripper_command=track([4.0], [0.0], has_stamp=False))

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from whale_ros.data.conversion_log import ConversionLog
 
-
 SIMULATED = ("camera", 128, 128)  # frame_id, width and height, as in config/robots/sim.yaml
 
 

@@ -1,7 +1,8 @@
 """Read rosbag2 bags, MCAP or SQLite, without ROS: whole ones, cut ones and hostile ones.
 
 An MCAP is read from its beginning, never by its index, and every chunk is checked against its
-checksum, if it was written with one: so what comes before a cut or another damage is what was recorded, and all of it counts.
+checksum, if it was written with one: so what comes before a cut or another damage is what was
+recorded, and all of it counts.
 A SQLite bag has no checksums and its pages are in no order: of a cut one nothing can be believed.
 """
 

@@ -35,8 +35,10 @@ class ConversionLog:
                 for bag in self.bags
             ):
                 raise ValueError("a bag lacks its number or its hash")
-            if not all(set(camera) == {"frame_id", "width", "height"} for camera in self.cameras()):
-                raise ValueError("a camera lacks its frame_id or its size")
+            for camera in self.cameras():
+                kinds = {name: type(value) for name, value in camera.items()}
+                if kinds != {"frame_id": str, "width": int, "height": int}:
+                    raise ValueError("a camera lacks its frame_id or its size")
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise ValueError(f"{self._path} is no log of conversions: {error!r}") from error
 

@@ -6,8 +6,8 @@
       pictures/000003.png         its frames and actions, to look at
       conversion.json             of each bag: what it is, what was cut and why, statistics
 
-A bag is known by the hash of its files: once converted, it is kept as it is. If it would be converted
-in another way now, that is refused.
+A bag is known by the hash of its files: once converted, it is kept as it is. If it would be
+converted in another way now, that is refused.
 """
 
 from __future__ import annotations

@@ -69,8 +69,11 @@ class _Camera:
         height, width = picture.shape[:2]
         kind = {"frame_id": message.header.frame_id, "width": width, "height": height}
         self.kind = self.kind or kind
-        if kind != self.kind:
-            raise _Useless("of another frame_id or size than the first one")
+        first = self.kind
+        if (width, height) != (first["width"], first["height"]):
+            raise _Useless(f"not {first['width']} x {first['height']} pixels as the first one")
+        if kind != first:
+            raise _Useless(f"not of {first['frame_id']!r} as the first one")
         return fit(picture, self._resolution)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -65,7 +65,9 @@ class Tracks:
     gripper_command: Track
     gripper: Track
     dropped: dict[str, int] = field(default_factory=dict)  # messages that were of no use, by reason
-    camera_is: dict[str, Any] | None = None  # frame_id, width and height of the pictures as they came
+    camera_is: dict[str, Any] | None = (
+        None  # frame_id, width and height of the pictures as they came
+    )
 
     def by_role(self) -> dict[str, Track]:
         tracks = {f.name: getattr(self, f.name) for f in fields(self)}
@@ -116,4 +118,4 @@ def _received_between(tracks: Tracks, begin_s: float, end_s: float) -> Tracks:
         for role, track in tracks.by_role().items()
     }
     ordered = {role: parts[role].in_order() for role in STAMPED}
-    return replace(tracks, **(parts | ordered))
+    return Tracks(**(parts | ordered), dropped=tracks.dropped, camera_is=tracks.camera_is)

@@ -165,6 +165,17 @@ def test_several_datasets_come_together_unless_their_actions_differ(theirs, trut
     assert len(read_manifest(tmp_path / "data")[1]) == 6
 
 
+def test_another_dataset_of_the_same_name_replaces_nothing(theirs, truth, tmp_path):
+    mapping, data = from_poses(truth, truth.IMAGE), tmp_path / "data"
+    import_dataset(theirs, data, mapping, ActionSpace(), 32)
+    import_dataset(theirs, data, mapping, ActionSpace(), 32)  # once more is no harm
+    first = data / "train" / "theirs_000000_0.npz"
+    before = first.read_bytes()
+    with pytest.raises(ValueError, match="theirs_000000_0.npz is another episode already.*rename"):
+        import_dataset(theirs, data, replace(mapping, success="at_end"), ActionSpace(), 32)
+    assert first.read_bytes() == before and len(read_manifest(data)[1]) == 3
+
+
 @pytest.mark.parametrize("step_s", [0.25, 0.05, 0.15])
 def test_a_step_that_is_no_whole_number_of_rows_is_refused(theirs, truth, tmp_path, step_s):
     with pytest.raises(ValueError, match=f"info.json.*10 rows a second.*step of {step_s:g} s"):
