@@ -48,6 +48,16 @@ def test_what_cannot_be_written_is_counted_and_told_once_it_can(tmp_path):
     assert not log.problem
 
 
+def test_a_line_that_cannot_be_made_is_lost_and_the_next_one_is_not(tmp_path):
+    log = AuditLog(tmp_path / "audit.jsonl", {})
+    log.write([{"event": object()}])
+    wait(lambda: log.lost == 1)
+    assert log.problem.startswith(f"cannot write {log.path}: ") and "object" in log.problem
+    log.write([{"event": "reset"}])
+    log.close()
+    assert json.loads(log.path.read_text().splitlines()[1]) == {"event": "reset", "lost_before": 1}
+
+
 def test_each_loss_is_told_once(tmp_path):
     folder = tmp_path / "folder"
     folder.write_text("a file where the folder should be")

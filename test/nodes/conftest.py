@@ -121,10 +121,11 @@ def ros(domain_id: int) -> Iterator[Ros]:
 
 @pytest.fixture
 def start(domain_id: int, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen]]:
-    """start("gate", *ros_arguments) runs scripts/gate; what still runs at the end is stopped."""
+    """start("gate", *ros_arguments) runs scripts/gate, or a script elsewhere by its path; what
+    still runs at the end is stopped."""
     started = []
 
-    def start(name: str, *ros_arguments: str, **popen: Any) -> subprocess.Popen:
+    def start(name: str | Path, *ros_arguments: str, **popen: Any) -> subprocess.Popen:
         own = {"ROS_DOMAIN_ID": str(domain_id), "ROS_LOG_DIR": str(tmp_path / "log")}
         environment = {**os.environ, **own}
         command = [sys.executable, str(ROOT / "scripts" / name)]

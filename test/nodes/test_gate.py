@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from builtin_interfaces.msg import Duration
@@ -22,11 +23,13 @@ from std_srvs.srv import Trigger
 
 from whale_ros.actions.space import ActionSpace
 from whale_ros.msg import ApprovedChunk, GateStatus, Uncertainty
+from whale_ros.nodes.sequences import seconds
 from whale_ros.srv import SetGateMode
 
 pytestmark = pytest.mark.ros
 
 BEST_EFFORT = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+FAILING_GATE = Path(__file__).with_name("failing_gate.py")
 FILES = ("--params-file", "config/gate.yaml", "--params-file", "config/robots/sim.yaml")
 
 
@@ -106,6 +109,15 @@ class World:
         twist = self.commands[-1].twist
         return any((twist.linear.x, twist.linear.y, twist.linear.z, twist.angular.x))
 
+    def stood_for_s(self) -> float:
+        """How long the newest commands have been zeros, by their stamps."""
+        zeros: list[float] = []
+        for command in reversed(self.commands):
+            if command.twist.linear.x:
+                break
+            zeros.append(seconds(command.header.stamp))
+        return zeros[0] - zeros[-1] if zeros else 0.0
+
     def wait_released(self) -> None:
         self.ros.wait(
             lambda: self.statuses and self.status.reason.startswith("waiting for an approved"),
@@ -149,6 +161,20 @@ def world(ros, start, tmp_path) -> World:
     world.process = start("gate", *FILES, "-p", f"audit_log:={world.log}")
     world.wait_released()
     return world
+
+
+@pytest.fixture
+def failing(ros, start, monkeypatch) -> Callable[[str], World]:
+    """failing(method): a gate of which one method raises as soon as it executes a chunk."""
+
+    def start_failing(method: str) -> World:
+        monkeypatch.setenv("FAILS", method)
+        world = World(ros)
+        world.process = start(FAILING_GATE, *FILES)
+        world.wait_released()
+        return world
+
+    return start_failing
 
 
 def test_it_never_loads_torch():
@@ -366,13 +392,41 @@ def test_on_a_signal_it_publishes_zeros_and_exits(world, ros, number):
     ros.wait(lambda: world.process.poll() is not None, "the end of the process")
     ros.spin(0.2)
     assert world.process.returncode == 0
-    zeros = 0
-    for command in reversed(world.commands):
-        if command.twist.linear.x:
-            break
-        zeros += 1
-    first, last = world.commands[-zeros].header.stamp, world.commands[-1].header.stamp
-    assert (last.sec - first.sec) + (last.nanosec - first.nanosec) * 1e-9 >= 0.2
+    assert world.stood_for_s() >= 0.2
+
+
+@pytest.mark.parametrize("part", ["_publish_command", "_publish_status", "_diagnose", "_tell"])
+def test_an_exception_in_any_part_of_a_cycle_latches_and_zeros_go_on(failing, ros, part):
+    world = failing(part)
+    world.send()
+    world.wait_held(GateStatus.LATCHED)
+    assert f"RuntimeError: a mistake in {part}" in world.status.reason
+    before = len(world.commands)
+    ros.wait(lambda: len(world.commands) > before + 20, "zeros after the exception")
+    assert not any(command.twist.linear.x for command in world.commands[before:])
+    assert ros.call(Trigger, "gate/reset").success
+    world.wait_released()
+    world.start_moving()
+
+
+def test_an_exception_in_a_service_latches(failing, ros):
+    world = failing("_on_stop")
+    client = ros.node.create_client(Trigger, "gate/stop")
+    ros.wait(client.service_is_ready, "the service")
+    world.start_moving()
+    client.call_async(Trigger.Request())
+    world.wait_held(GateStatus.LATCHED)
+    assert "a mistake in _on_stop" in world.status.reason
+
+
+def test_where_nothing_is_run_any_more_zeros_are_published_before_the_end(failing, ros):
+    world = failing("spin_once")
+    world.send()
+    ros.wait(lambda: world.process.poll() is not None, "the end of the process")
+    ros.spin(0.2)
+    assert world.process.returncode == os.EX_SOFTWARE  # the launch file starts it again
+    assert world.stood_for_s() >= 0.2
+    assert "a mistake in spin_once" in world.status.reason
 
 
 @pytest.mark.parametrize(

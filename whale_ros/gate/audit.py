@@ -52,8 +52,8 @@ class AuditLog:
             lost = self.lost
             if lost > self._told:
                 decision = {**decision, "lost_before": lost - self._told}
-            line = json.dumps(_finite(decision)) + "\n"
             try:
+                line = json.dumps(_finite(decision)) + "\n"
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
                 try:
@@ -61,9 +61,10 @@ class AuditLog:
                 finally:
                     os.close(handle)
                 self.problem, self._told = "", lost
-            except OSError as error:
+            except Exception as error:  # whatever it is, the next line may go well
                 self.lost += 1
-                self.problem = f"cannot write {self.path}: {error.strerror}"
+                why = error.strerror if isinstance(error, OSError) else error
+                self.problem = f"cannot write {self.path}: {why}"
 
 
 def _write_line(handle: int, line: bytes) -> None:

@@ -51,6 +51,7 @@ from whale_ros.nodes.topics import why_deaf, why_silent, wrong_type
 from whale_ros.srv import SetGateMode
 
 FAREWELL_S = 0.25  # how long zeros are published before the process ends
+STUCK_S = 0.1  # without a cycle after an exception: there will be none
 GRIPPER_EVERY = 10  # cycles, unless it changes: a gripper keeps its last command
 GRAPH_PERIOD_S = 0.05  # how often other commanders are looked for
 READ_CLOCKS_TRIES = 10
@@ -86,6 +87,8 @@ class GateNode(LeanNode):
         self._status_due = 0.0
         self._worst_lateness = 0.0  # since the last status
         self._cycles = 0
+        self._cycled = time.monotonic()  # when the last one began
+        self._failed = False  # since then
         self._gripper: float | None = None  # last published
 
         kind = TwistStamped if values["command_type"] == "twist" else PoseStamped
@@ -111,12 +114,35 @@ class GateNode(LeanNode):
         self.create_service(Trigger, "~/reset", self._on_reset)
         self.create_service(SetGateMode, "~/set_mode", self._on_set_mode)
 
-        self.create_timer(config.cycle_s, self._cycle, clock=self._steady)
+        self.create_timer(config.cycle_s, self.cycle, clock=self._steady)
         self.create_timer(1.0, self._guard(self._every_second), clock=self._steady)
 
     def stop(self, reason: str) -> None:
         """Hold until reset."""
         self._gate.stop(self._now(), reason)
+
+    def fail(self, error: Exception) -> tuple[Command, Status]:
+        """After an exception: hold until reset, and give what to publish."""
+        self._failed = True
+        held = self._gate.fail(self._now(), f"{type(error).__name__}: {error}")
+        text = "".join(traceback.format_exception(error))
+        self.get_logger().error(text, throttle_duration_sec=1.0)
+        return held
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether nobody has called `cycle` since an exception."""
+        return self._failed and time.monotonic() - self._cycled > STUCK_S
+
+    def say_farewell(self) -> None:
+        """Hold for a while, without an executor, which may be what is broken."""
+        end = time.monotonic() + FAREWELL_S
+        while time.monotonic() < end:
+            try:
+                self.cycle()
+            except Exception as error:
+                self.fail(error)
+            time.sleep(self._config.cycle_s)
 
     def close(self) -> None:
         self._audit.close()
@@ -167,16 +193,17 @@ class GateNode(LeanNode):
 
     # ---- messages out
 
-    def _cycle(self) -> None:
+    def cycle(self) -> None:
+        """Command, and say why; the command goes out first, whatever comes of the rest."""
         now = self._now()
+        self._cycled, self._failed = time.monotonic(), False
         self._measure_lateness(now.steady)
         before = self._status
         try:
             self._look_at_graph(now)
             command, self._status = self._gate.cycle(now)
         except Exception as error:
-            traceback.print_exc()
-            command, self._status = self._gate.fail(now, f"{type(error).__name__}: {error}")
+            command, self._status = self.fail(error)
         stamp = self.get_clock().now().to_msg()
         self._publish_command(command, stamp)
         # In words it is told at once; numbers may wait, for those who listen have work to do.
@@ -354,8 +381,7 @@ class GateNode(LeanNode):
             try:
                 callback(*arguments)
             except Exception as error:
-                traceback.print_exc()
-                self._gate.fail(self._now(), f"{type(error).__name__}: {error}")
+                self.fail(error)
 
         return guarded
 
@@ -424,11 +450,14 @@ def main() -> None:
     gc.collect()
     gc.freeze()  # a collection in the middle of a cycle would make it late; see _diagnose
     gc.disable()
-    while not received:
-        executor.spin_once(timeout_sec=0.1)
-    node.stop(f"{signal.Signals(received[0]).name} received")
-    end = time.monotonic() + FAREWELL_S
-    while time.monotonic() < end:
-        executor.spin_once(timeout_sec=0.1)
+    while not received and not node.is_stuck:
+        try:
+            executor.spin_once(timeout_sec=0.1)
+        except Exception as error:  # of publishing, of a service, of the executor itself
+            node.fail(error)
+    node.stop(f"{signal.Signals(received[0]).name} received" if received else "no cycle any more")
+    node.say_farewell()
     node.close()
     rclpy.shutdown()
+    if not received:
+        sys.exit(os.EX_SOFTWARE)
