@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import rclpy
 from builtin_interfaces.msg import Duration
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped, TwistStamped
@@ -322,6 +323,27 @@ def test_qos_of_the_chunks_that_do_not_fit_are_named_on_both_sides(world, ros):
     words = "approved_chunk has incompatible QoS: test publishes best_effort and volatile, we want"
     ros.wait(lambda: words in world.status.reason, f"{words!r} in the status")
     assert world.status.state == GateStatus.HOLD
+
+
+def test_a_second_planner_holds_the_arm_before_it_says_anything(world, ros):
+    world.start_moving()
+    other = rclpy.create_node("other_planner", context=ros.context)
+    other.create_publisher(ApprovedChunk, "approved_chunk", 1)
+    world.wait_held(GateStatus.HOLD)
+    words = "2 planners publish approved_chunk: /other_planner, /test"
+    ros.wait(lambda: words in world.status.reason, f"{words!r} in the status")
+    other.destroy_node()
+    world.wait_released()
+    world.start_moving()
+
+
+def test_a_planner_of_the_same_name_may_be_the_one_before_that_was_killed(world, ros):
+    again = rclpy.create_node("test", context=ros.context)
+    again.create_publisher(ApprovedChunk, "approved_chunk", 1)
+    ros.wait(lambda: ros.node.count_publishers("approved_chunk") == 2, "both to be seen")
+    ros.spin(0.5)  # so that the gate sees them too
+    world.start_moving()
+    again.destroy_node()
 
 
 def test_an_estop_topic_of_another_type_is_named(ros, start):

@@ -65,7 +65,9 @@ class System:
         self._executor.add_node(self.node)
         self.node.create_subscription(GateStatus, "gate/status", self._on_status, LATCHED)
         self.node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
-        self.chunks = self.node.create_publisher(
+        # By the relay's name, or the gate would hold for it before it says anything.
+        self._planner = LeanNode("fault_relay", context=self._context)
+        self.chunks = self._planner.create_publisher(
             players.ApprovedChunk, players.RELAYED + "approved_chunk", players.RELIABLE
         )
         self._clients: dict[str, Any] = {}
@@ -94,6 +96,7 @@ class System:
     def close(self) -> None:
         self.processes.close()
         self._executor.shutdown()
+        self._planner.destroy_node()
         self.node.destroy_node()
         rclpy.shutdown(context=self._context)
 

@@ -47,7 +47,7 @@ from whale_ros.nodes.gate_parameters import PARAMETERS, gate_config, why_contrad
 from whale_ros.nodes.lean_node import LeanNode
 from whale_ros.nodes.parameters import BadParameter, declare, refuse
 from whale_ros.nodes.serialized_image import picture_of, stamp_of
-from whale_ros.nodes.topics import why_deaf, why_silent, wrong_type
+from whale_ros.nodes.topics import publishers, why_deaf, why_silent, wrong_type
 from whale_ros.srv import SetGateMode
 
 FAREWELL_S = 0.25  # how long zeros are published before the process ends
@@ -356,7 +356,8 @@ class GateNode(LeanNode):
             if name and (problem := why(self, name, message_type)):
                 problems[topic] = problem
         # Chunks may be rare, so silence there says nothing.
-        if problem := why_deaf(self, self._values["chunk_topic"], ApprovedChunk):
+        chunks = self._values["chunk_topic"]
+        if problem := why_deaf(self, chunks, ApprovedChunk) or self._why_two_planners(chunks):
             problems["chunk_topic"] = problem
         self._gate.on_graph(problems, tuple(others))
 
@@ -365,14 +366,18 @@ class GateNode(LeanNode):
         topic = self.resolve_topic_name(topic)
         if self.count_publishers(topic) <= 1:
             return []
-        names = [
-            f"{info.node_namespace.rstrip('/')}/{info.node_name} on {topic}"
-            for info in self.get_publishers_info_by_topic(topic)
-        ]
-        ours = f"{self.get_fully_qualified_name()} on {topic}"
-        if ours in names:
-            names.remove(ours)  # once: a second gate has the same name
-        return names
+        names = publishers(self, topic)
+        if self.get_fully_qualified_name() in names:
+            names.remove(self.get_fully_qualified_name())  # once: a second gate is called so too
+        return [f"{name} on {topic}" for name in names]
+
+    def _why_two_planners(self, topic: str) -> str:
+        """Of one name there may be two: who was killed is seen for some time beside who replaces
+        it. They are told apart by their sessions."""
+        planners = sorted(set(publishers(self, topic)))
+        if len(planners) < 2:
+            return ""
+        return f"{len(planners)} planners publish {topic}: {', '.join(planners)}"
 
     def _guard(self, callback: Callable) -> Callable:
         """An exception latches the gate and does not end its loop."""

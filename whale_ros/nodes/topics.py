@@ -34,6 +34,14 @@ def why_deaf(node: Node, topic: str, message_type: type) -> str:
     return ""
 
 
+def publishers(node: Node, topic: str) -> list[str]:
+    """Full names of the nodes that publish a topic, one for each publisher."""
+    return [
+        f"{info.node_namespace.rstrip('/')}/{info.node_name}"
+        for info in node.get_publishers_info_by_topic(node.resolve_topic_name(topic))
+    ]
+
+
 def wrong_type(node: Node, topic: str, message_type: type) -> str:
     """Name the types of a topic that has publishers, but none of this type; else empty."""
     publishers = node.get_publishers_info_by_topic(node.resolve_topic_name(topic))
