@@ -12,10 +12,10 @@ import pytest
 import rclpy
 from builtin_interfaces.msg import Duration
 from diagnostic_msgs.msg import DiagnosticArray
-from geometry_msgs.msg import PoseStamped, TwistStamped
+from geometry_msgs.msg import PoseStamped, Twist, TwistStamped
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.time import Time
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
@@ -323,6 +323,32 @@ def test_qos_of_the_chunks_that_do_not_fit_are_named_on_both_sides(world, ros):
     words = "approved_chunk has incompatible QoS: test publishes best_effort and volatile, we want"
     ros.wait(lambda: words in world.status.reason, f"{words!r} in the status")
     assert world.status.state == GateStatus.HOLD
+
+
+@pytest.mark.parametrize(
+    ("kind", "topic"), [(TwistStamped, "arm/twist_command"), (Float64, "gripper/command")]
+)
+def test_a_driver_that_cannot_hear_the_commands_holds_and_is_named(world, ros, kind, topic):
+    world.start_moving()
+    wants = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    driver = ros.node.create_subscription(kind, topic, lambda message: None, wants)
+    world.wait_held(GateStatus.HOLD)
+    words = (
+        f"{topic} has incompatible QoS: we publish reliable and volatile, "
+        "test wants reliable and transient_local"
+    )
+    ros.wait(lambda: words in world.status.reason, f"{words!r} in the status")
+    ros.node.destroy_subscription(driver)
+    world.wait_released()
+    world.start_moving()
+
+
+def test_a_driver_that_takes_commands_of_another_type_is_named(ros, start):
+    statuses = ros.listen(GateStatus, "gate/status")
+    ros.listen(Twist, "arm/twist_command")
+    start("gate", *FILES)
+    words = "arm/twist_command is wanted as geometry_msgs/msg/Twist, we publish geometry_msgs/msg/"
+    ros.wait(lambda: statuses and words in statuses[-1].reason, f"{words!r} in the status")
 
 
 def test_a_second_planner_holds_the_arm_before_it_says_anything(world, ros):

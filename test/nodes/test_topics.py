@@ -4,7 +4,7 @@ import pytest
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Float64, String
 
-from whale_ros.nodes.topics import why_silent
+from whale_ros.nodes.topics import why_silent, why_unheard
 
 pytestmark = pytest.mark.ros
 
@@ -24,6 +24,27 @@ def test_qos_that_does_not_fit_is_named_on_both_sides(ros, offered, wanted, word
     ros.listen(Float64, "speed", wanted)
     ros.node.create_publisher(Float64, "speed", offered)
     ros.wait(lambda: words in why_silent(ros.node, "speed", Float64), words)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [
+        (LATCHED, "we publish reliable and volatile, test wants reliable and transient_local"),
+        (BEST_EFFORT, ""),
+    ],
+)
+def test_who_wants_a_qos_that_we_do_not_offer_is_named(ros, wanted, words):
+    ros.node.create_publisher(Float64, "speed", 1)
+    ros.listen(Float64, "speed", wanted)
+    ros.wait(lambda: ros.node.count_subscribers("speed"), "the subscription")
+    expected = words and f"speed has incompatible QoS: {words}"
+    assert why_unheard(ros.node, "speed", Float64) == expected
+
+
+def test_who_wants_another_type_is_named(ros):
+    ros.listen(String, "speed")
+    expected = "speed is wanted as std_msgs/msg/String, we publish std_msgs/msg/Float64"
+    ros.wait(lambda: why_unheard(ros.node, "speed", Float64) == expected, expected)
 
 
 def test_nobody_and_the_wrong_type_are_named(ros):

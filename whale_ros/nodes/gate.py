@@ -47,7 +47,7 @@ from whale_ros.nodes.gate_parameters import PARAMETERS, gate_config, why_contrad
 from whale_ros.nodes.lean_node import LeanNode
 from whale_ros.nodes.parameters import BadParameter, declare, refuse
 from whale_ros.nodes.serialized_image import picture_of, stamp_of
-from whale_ros.nodes.topics import publishers, why_deaf, why_silent, wrong_type
+from whale_ros.nodes.topics import publisher_names, why_deaf, why_silent, why_unheard, wrong_type
 from whale_ros.srv import SetGateMode
 
 FAREWELL_S = 0.25  # how long zeros are published before the process ends
@@ -91,8 +91,9 @@ class GateNode(LeanNode):
         self._failed = False  # since then
         self._gripper: float | None = None  # last published
 
-        kind = TwistStamped if values["command_type"] == "twist" else PoseStamped
-        self._commands = self.create_publisher(kind, values["command_topic"], RELIABLE)
+        self._command_type = TwistStamped if values["command_type"] == "twist" else PoseStamped
+        command_topic = values["command_topic"]
+        self._commands = self.create_publisher(self._command_type, command_topic, RELIABLE)
         self._grippers = self.create_publisher(Float64, values["gripper_command_topic"], RELIABLE)
         self._statuses = self.create_publisher(GateStatus, "~/status", LATCHED)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
@@ -359,6 +360,12 @@ class GateNode(LeanNode):
         chunks = self._values["chunk_topic"]
         if problem := why_deaf(self, chunks, ApprovedChunk) or self._why_two_planners(chunks):
             problems["chunk_topic"] = problem
+        for topic, message_type in (
+            ("command_topic", self._command_type),
+            ("gripper_command_topic", Float64),
+        ):
+            if problem := why_unheard(self, self._values[topic], message_type):
+                problems[topic] = problem
         self._gate.on_graph(problems, tuple(others))
 
     def _other_publishers(self, topic: str) -> list[str]:
@@ -366,7 +373,7 @@ class GateNode(LeanNode):
         topic = self.resolve_topic_name(topic)
         if self.count_publishers(topic) <= 1:
             return []
-        names = publishers(self, topic)
+        names = publisher_names(self, topic)
         if self.get_fully_qualified_name() in names:
             names.remove(self.get_fully_qualified_name())  # once: a second gate is called so too
         return [f"{name} on {topic}" for name in names]
@@ -374,7 +381,7 @@ class GateNode(LeanNode):
     def _why_two_planners(self, topic: str) -> str:
         """Of one name there may be two: who was killed is seen for some time beside who replaces
         it. They are told apart by their sessions."""
-        planners = sorted(set(publishers(self, topic)))
+        planners = sorted(set(publisher_names(self, topic)))
         if len(planners) < 2:
             return ""
         return f"{len(planners)} planners publish {topic}: {', '.join(planners)}"

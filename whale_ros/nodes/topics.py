@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rclpy.node import Node
 from rclpy.qos import QoSCompatibility, QoSProfile, qos_check_compatible
+from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 
 def why_silent(node: Node, topic: str, message_type: type) -> str:
@@ -19,14 +20,10 @@ def why_deaf(node: Node, topic: str, message_type: type) -> str:
     """Why we cannot hear a publisher of a topic; empty if we can, or if there is none."""
     if wrong := wrong_type(node, topic, message_type):
         return wrong
-    full_name = node.resolve_topic_name(topic)
-    us = node.get_name(), node.get_namespace()
-    for own in node.get_subscriptions_info_by_topic(full_name):
-        if (own.node_name, own.node_namespace) != us:
-            continue
-        for other in node.get_publishers_info_by_topic(full_name):
-            fit, _ = qos_check_compatible(other.qos_profile, own.qos_profile)
-            if fit == QoSCompatibility.ERROR:
+    publishers, subscriptions = _ends(node, topic)
+    for own in _ours(node, subscriptions):
+        for other in publishers:
+            if not _fit(other, own):
                 return (
                     f"{topic} has incompatible QoS: {other.node_name} publishes "
                     f"{_in_words(other.qos_profile)}, we want {_in_words(own.qos_profile)}"
@@ -34,7 +31,24 @@ def why_deaf(node: Node, topic: str, message_type: type) -> str:
     return ""
 
 
-def publishers(node: Node, topic: str) -> list[str]:
+def why_unheard(node: Node, topic: str, message_type: type) -> str:
+    """Why a subscriber of a topic of ours cannot hear us; empty if all can, or if there is none."""
+    publishers, subscriptions = _ends(node, topic)
+    types = {info.topic_type for info in subscriptions}
+    if types and type_name(message_type) not in types:
+        wanted = ", ".join(sorted(types))
+        return f"{topic} is wanted as {wanted}, we publish {type_name(message_type)}"
+    for own in _ours(node, publishers):
+        for other in subscriptions:
+            if not _fit(own, other):
+                return (
+                    f"{topic} has incompatible QoS: we publish {_in_words(own.qos_profile)}, "
+                    f"{other.node_name} wants {_in_words(other.qos_profile)}"
+                )
+    return ""
+
+
+def publisher_names(node: Node, topic: str) -> list[str]:
     """Full names of the nodes that publish a topic, one for each publisher."""
     return [
         f"{info.node_namespace.rstrip('/')}/{info.node_name}"
@@ -54,6 +68,22 @@ def wrong_type(node: Node, topic: str, message_type: type) -> str:
 def type_name(message_type: type) -> str:
     """As the graph writes it, e.g. sensor_msgs/msg/Image."""
     return f"{message_type.__module__.split('.')[0]}/msg/{message_type.__name__}"
+
+
+def _ends(node: Node, topic: str) -> tuple[list[TopicEndpointInfo], list[TopicEndpointInfo]]:
+    """Publishers and subscriptions."""
+    name = node.resolve_topic_name(topic)
+    return node.get_publishers_info_by_topic(name), node.get_subscriptions_info_by_topic(name)
+
+
+def _ours(node: Node, ends: list[TopicEndpointInfo]) -> list[TopicEndpointInfo]:
+    us = node.get_name(), node.get_namespace()
+    return [end for end in ends if (end.node_name, end.node_namespace) == us]
+
+
+def _fit(publisher: TopicEndpointInfo, subscription: TopicEndpointInfo) -> bool:
+    fit, _ = qos_check_compatible(publisher.qos_profile, subscription.qos_profile)
+    return fit != QoSCompatibility.ERROR
 
 
 def _in_words(qos: QoSProfile) -> str:
