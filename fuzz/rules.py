@@ -45,7 +45,7 @@ class Rules:
         if beat.ready:
             self.heard("heartbeat", now, reason)
         if reason is None:
-            sure = 0 < beat.uncertainty <= beat.threshold < np.inf
+            sure = 0 < beat.uncertainty <= beat.threshold < 1.5  # the largest there can be
             familiar = 0 < beat.familiarity_error <= beat.familiarity_threshold < np.inf
             self._unsure = not (beat.ready and sure and familiar)
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from whale_ros.actions.space import ActionSpace
 from whale_ros.gate.check import Now
 from whale_ros.gate.chunk import why_malformed, why_too_fast, why_unsure, why_untimely
+from whale_ros.gate.confidence import MAX_UNCERTAINTY
 from whale_ros.gate.config import GateConfig
 
 CONFIG = GateConfig()
@@ -187,7 +188,11 @@ def test_times_exactly_at_their_limits(make):
     [
         ({"uncertainty": 0.5}, "abc", None),
         ({"uncertainty": 0.51}, "abc", "its uncertainty 0.51, limit 0.5"),
-        ({"uncertainty": 1.5, "threshold": 2.0}, "abc", None),
+        ({"uncertainty": 1.49, "threshold": 1.499}, "abc", None),
+        (
+            {"threshold": 1.5}, "abc",
+            "the threshold for its uncertainty is 1.5, which nothing exceeds: not calibrated",
+        ),
         (
             {"uncertainty": 1.51, "threshold": 2.0}, "abc",
             "its uncertainty 1.51 is impossible and counts as maximal",
@@ -214,6 +219,15 @@ def test_times_exactly_at_their_limits(make):
 )  # fmt: skip
 def test_an_unsure_one_is_named(make, change, running, reason):
     assert why_unsure(make(**change), running) == reason
+
+
+@example(0.5, 0.5)
+@example(1.5, 1.5)
+@example(0.5, 2.0)
+@given(st.floats(), st.floats())
+def test_none_is_sure_without_a_threshold_that_something_exceeds(make, uncertainty, threshold):
+    reason = why_unsure(make(uncertainty=uncertainty, threshold=threshold), "abc")
+    assert (reason is None) == (0 < uncertainty <= threshold < MAX_UNCERTAINTY)
 
 
 @pytest.mark.parametrize(

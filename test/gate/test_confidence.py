@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from whale_ros.gate.check import Now
@@ -22,7 +22,7 @@ def checks(confidence, seconds=0.0):
     return {check.name: check for check in confidence.checks(at(seconds))}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def beat(new_rig):
     """A heartbeat of a moment, with changes."""
     return lambda seconds=0.0, **change: new_rig().beat(**{"stamp": ROS + seconds, **change})
@@ -52,7 +52,15 @@ def test_before_the_first_heartbeat_nothing_is_sure():
         (0.25, 0.5, True, 0.25, "uncertainty 0.25, limit 0.5"),
         (0.5, 0.5, True, 0.5, "uncertainty 0.5, limit 0.5"),
         (0.50001, 0.5, False, 0.50001, "uncertainty 0.5, limit 0.5"),
-        (1.5, 2.0, True, 1.5, "uncertainty 1.5, limit 2"),
+        (1.49, 1.499, True, 1.49, "uncertainty 1.49, limit 1.499"),
+        (
+            0.25, 1.5, False, 0.25,
+            "the threshold for uncertainty is 1.5, which nothing exceeds: not calibrated",
+        ),
+        (
+            0.25, 1e9, False, 0.25,
+            "the threshold for uncertainty is 1e+09, which nothing exceeds: not calibrated",
+        ),
         (0.25, 0.0, False, 0.25, "the threshold for uncertainty is 0: not calibrated"),
         (0.25, -1.0, False, 0.25, "the threshold for uncertainty is -1: not calibrated"),
         (0.25, math.inf, False, 0.25, "the threshold for uncertainty is inf: not calibrated"),
@@ -61,7 +69,7 @@ def test_before_the_first_heartbeat_nothing_is_sure():
         (-0.1, 2.0, False, math.inf, "uncertainty -0.1 is impossible and counts as maximal"),
         (math.nan, 2.0, False, math.inf, "uncertainty nan is impossible and counts as maximal"),
     ],
-)
+)  # fmt: skip
 def test_the_uncertainty_stays_at_or_below_a_calibrated_threshold(
     beat, value, threshold, ok, told, message
 ):
@@ -245,6 +253,16 @@ def test_before_the_first_image_none_is_counted(beat, forgets):
 @given(st.floats())
 def test_positive_is_a_finite_number_above_zero(value):
     assert positive(value) == (0 < value < math.inf)
+
+
+@given(uncertainty=st.floats(), threshold=st.floats())
+@example(uncertainty=0.5, threshold=0.5)
+@example(uncertainty=1.5, threshold=1.5)
+@example(uncertainty=0.5, threshold=2.0)
+def test_nothing_is_sure_without_a_threshold_that_something_exceeds(beat, uncertainty, threshold):
+    check = after(beat, uncertainty=uncertainty, threshold=threshold)["uncertainty"]
+    assert check.ok == (0 < uncertainty <= threshold < MAX_UNCERTAINTY)
+    assert check.message
 
 
 @given(st.floats(min_value=1e-3, max_value=1e3), st.floats(min_value=1e-3, max_value=1e3))

@@ -11,7 +11,7 @@ import numpy as np
 
 from whale_ros.actions.space import DIM, GRIPPER, POSITION, ROTATION
 from whale_ros.gate.check import Now
-from whale_ros.gate.confidence import MAX_UNCERTAINTY, compare, positive
+from whale_ros.gate.confidence import MAX_UNCERTAINTY, bounds_uncertainty, compare, positive
 from whale_ros.gate.config import GateConfig
 
 
@@ -119,8 +119,8 @@ def why_unsure(chunk: Chunk, running_checkpoint: str) -> str | None:
     """Why the confidence in a chunk does not suffice, or None."""
     if not 0 < chunk.uncertainty <= MAX_UNCERTAINTY:
         return f"its uncertainty {chunk.uncertainty:g} is impossible and counts as maximal"
-    if not positive(chunk.threshold) or chunk.uncertainty > chunk.threshold:
-        return compare("its uncertainty", chunk.uncertainty, chunk.threshold)
+    if not bounds_uncertainty(chunk.threshold) or chunk.uncertainty > chunk.threshold:
+        return compare("its uncertainty", chunk.uncertainty, chunk.threshold, MAX_UNCERTAINTY)
     if chunk.checkpoint != running_checkpoint or not running_checkpoint:
         return (
             f"checkpoint {chunk.checkpoint[:12]!r} approved it, "

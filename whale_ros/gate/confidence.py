@@ -95,8 +95,9 @@ class Confidence:
                 "of a moving arm and counts as maximal: is the camera frozen?"
             )
             return Check("uncertainty", False, math.inf, threshold, message)
-        ok = positive(threshold) and value <= threshold
-        return Check("uncertainty", ok, value, threshold, compare("uncertainty", value, threshold))
+        ok = bounds_uncertainty(threshold) and value <= threshold
+        message = compare("uncertainty", value, threshold, MAX_UNCERTAINTY)
+        return Check("uncertainty", ok, value, threshold, message)
 
     def _familiarity(self) -> Check:
         beat = self.heartbeat
@@ -124,8 +125,15 @@ def positive(value: float) -> bool:
     return math.isfinite(value) and value > 0
 
 
-def compare(what: str, value: float, threshold: float) -> str:
-    """One sentence on a value that should stay at or below a threshold."""
+def bounds_uncertainty(threshold: float) -> bool:
+    """Whether some uncertainty lies above it: a threshold that nothing exceeds checks nothing."""
+    return 0 < threshold < MAX_UNCERTAINTY
+
+
+def compare(what: str, value: float, threshold: float, largest: float = math.inf) -> str:
+    """One sentence on a value that should stay at or below a threshold, itself below `largest`."""
+    if largest <= threshold < math.inf:
+        return f"the threshold for {what} is {threshold:g}, which nothing exceeds: not calibrated"
     if not positive(threshold):
         return f"the threshold for {what} is {threshold:g}: not calibrated"
     return f"{what} {value:.4g}, limit {threshold:.4g}"
