@@ -1,5 +1,6 @@
 """The gate as a process, with a camera, an arm and a world model played by the test over DDS."""
 
+import json
 import math
 import os
 import signal
@@ -205,7 +206,11 @@ def test_a_valid_chunk_moves_the_arm_and_ends_at_zero(world, ros):
     ros.wait(lambda: not world.moving(), "the end of the chunk")
     world.wait_released()
     assert "is finished" in world.status.reason and world.status.chunks_executed == 1
-    assert '"event": "chunk accepted"' in world.log.read_text()
+    lines = [json.loads(line) for line in world.log.read_text().splitlines()]
+    assert lines[0]["event"] == "start" and "chunk accepted" in {line["event"] for line in lines}
+    assert {line["node"] for line in lines} == {"/gate"}
+    (parameters,) = {line["parameters_sha256"] for line in lines}
+    assert len(parameters) == 64
     ros.wait(lambda: diagnostics, "diagnostics")
     names = {status.name for status in diagnostics[-1].status}
     assert {"gate: state", "gate: camera", "gate: uncertainty", "gate: audit_log"} <= names

@@ -1,5 +1,6 @@
 """Two arms in two namespaces at once: what moves one of them leaves the other alone."""
 
+import json
 import math
 
 import numpy as np
@@ -23,7 +24,7 @@ ROBOT = ("--params-file", "config/robots/sim.yaml")
 class Arm:
     """A simulated arm and its gate in a namespace; the test is its planner and world model."""
 
-    def __init__(self, ros, start, name: str, tmp_path) -> None:
+    def __init__(self, ros, start, name: str) -> None:
         self.ros, self.name, node = ros, name, ros.node
         self.beats = 0
         self.poses = ros.listen(PoseStamped, f"/{name}/ee_pose", qos_profile_sensor_data)
@@ -37,8 +38,7 @@ class Arm:
         )
         space = ("-r", f"__ns:=/{name}")
         start("sim_robot", "--params-file", "config/sim_robot.yaml", *ROBOT, *space)
-        log = f"audit_log:={tmp_path / name}.jsonl"
-        start("gate", "--params-file", "config/gate.yaml", *ROBOT, "-p", log, *space)
+        start("gate", "--params-file", "config/gate.yaml", *ROBOT, *space)
 
     def _judge(self, image: Image) -> None:
         self.beats += 1
@@ -84,7 +84,7 @@ class Arm:
 
 
 def test_each_gate_moves_and_stops_its_own_arm_only(ros, start, tmp_path):
-    left, right = (Arm(ros, start, name, tmp_path) for name in ("left", "right"))
+    left, right = (Arm(ros, start, name) for name in ("left", "right"))
     for arm in (left, right):
         arm.wait_for("waiting for an approved chunk")
     before = left.position, right.position
@@ -100,3 +100,7 @@ def test_each_gate_moves_and_stops_its_own_arm_only(ros, start, tmp_path):
     right.wait_for("is finished")
     assert right.position[0] - before[1][0] == pytest.approx(-0.06, abs=0.02)
     assert left.statuses[-1].state == GateStatus.LATCHED
+
+    for name in ("left", "right"):
+        lines = (tmp_path / "log" / f"{name}.gate_audit.jsonl").read_text().splitlines()
+        assert {json.loads(line)["node"] for line in lines} == {f"/{name}/gate"}

@@ -75,9 +75,14 @@ class GateNode(LeanNode):
         self._config = config = gate_config(values)
         self._gate = Gate(config, self._now())
         self._gate.set_mode(self._now(), values["start_mode"])
+        # Whoever reads a line knows whose it is, also in a file that two gates write.
+        self._signature = {
+            "node": self.get_fully_qualified_name(),
+            "parameters_sha256": _hash(values),
+        }
         self._audit = AuditLog(
-            Path(values["audit_log"]).expanduser() if values["audit_log"] else _default_log(),
-            {"time": self._now().ros, "parameters": values, "parameters_sha256": _hash(values)},
+            Path(values["audit_log"]).expanduser() if values["audit_log"] else self._default_log(),
+            {"time": self._now().ros, **self._signature, "parameters": values},
         )
         self._lateness: deque[float] = deque(maxlen=1000)
         self._due = math.inf
@@ -149,6 +154,11 @@ class GateNode(LeanNode):
         self._audit.close()
         self.destroy_node()
 
+    def _default_log(self) -> Path:
+        """No two names become the same: a ROS name holds no dot."""
+        name = self.get_fully_qualified_name().lstrip("/").replace("/", ".")
+        return Path(rclpy.logging.get_logging_directory()) / f"{name}_audit.jsonl"
+
     # ---- messages in
 
     def _on_image(self, serialized: bytes) -> None:
@@ -214,7 +224,7 @@ class GateNode(LeanNode):
             self._publish_status(self._status, stamp)
         if before is None or before.state is not self._status.state:
             self._diagnose()  # a hold may be over before the next second
-        self._audit.write(self._gate.take_decisions())
+        self._audit.write({**each, **self._signature} for each in self._gate.take_decisions())
         self._tell(self._status)
 
     def _publish_command(self, command: Command, stamp: Any) -> None:
@@ -412,10 +422,6 @@ def _diagnostic(name: str, level: bytes, message: str, **values: str) -> Diagnos
         message=message,
         values=[KeyValue(key=key, value=value) for key, value in values.items()],
     )
-
-
-def _default_log() -> Path:
-    return Path(rclpy.logging.get_logging_directory()) / "gate_audit.jsonl"
 
 
 def _hash(values: dict[str, Any]) -> str:

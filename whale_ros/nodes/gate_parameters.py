@@ -123,7 +123,7 @@ PARAMETERS = (
     _fixed(
         "release_cycles", DEFAULT.release_cycles, "Good cycles in a row before a release.", 1, 10000
     ),
-    _fixed("audit_log", "", "File of decisions. Empty: gate_audit.jsonl in ROS's logs."),
+    _fixed("audit_log", "", "File of decisions. Empty: in ROS's logs, by the node's name."),
 )
 
 
