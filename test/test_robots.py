@@ -103,6 +103,15 @@ def test_real_arms_are_slow_at_first(robot):
         assert values["max_linear_speed"] <= 0.1 and values["max_angular_speed"] <= 0.2
 
 
+def test_no_real_arm_is_without_an_e_stop_by_oversight(robot):
+    name, values = robot
+    if name not in SIMULATED:
+        assert values["estop_topic"] == ""
+        line = (ROOT / f"config/robots/{name}.yaml").read_text().split("estop_topic")[1]
+        assert "CHANGE" in line.splitlines()[0] and "std_msgs/Bool" in line.splitlines()[0]
+    assert "estop_topic" in (ROOT / "docs/robots/README.md").read_text()
+
+
 def test_every_arm_has_a_page_that_the_overview_links(robot):
     name, values = robot
     page = (ROOT / f"docs/robots/{name}.md").read_text()
