@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import rclpy
 from builtin_interfaces.msg import Duration
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped, Twist, TwistStamped
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
@@ -501,6 +501,22 @@ def test_nonsense_at_the_start_ends_it_with_one_clear_line(start, argument, word
     (line,) = [line for line in error.splitlines() if line.startswith("gate: ")]
     for word in words:
         assert word in line
+
+
+def test_it_tells_whether_it_runs_in_real_time(world, ros):
+    diagnostics = ros.listen(DiagnosticArray, "/diagnostics")
+
+    def priority() -> DiagnosticStatus | None:
+        told = [status for array in diagnostics for status in array.status]
+        return next((s for s in reversed(told) if s.name == "gate: priority"), None)
+
+    told = ros.wait(priority, "diagnostics")
+    real_time = os.sched_getscheduler(world.process.pid) == os.SCHED_RR
+    assert told.level == (DiagnosticStatus.OK if real_time else DiagnosticStatus.WARN)
+    assert ("SCHED_RR" if real_time else "rtprio") in told.message
+    os.sched_setscheduler(world.process.pid, os.SCHED_OTHER, os.sched_param(0))
+    ros.wait(lambda: priority().level == DiagnosticStatus.WARN, "a warning")
+    assert "not real-time but nice" in priority().message and "rtprio" in priority().message
 
 
 def test_safety_parameters_cannot_be_changed_while_it_runs(world, ros):

@@ -305,6 +305,7 @@ class GateNode(LeanNode):
                 self._audit.problem or f"writing {self._audit.path}",
                 lost=str(self._audit.lost),
             ),
+            _priority(f"{name}: priority"),
         ] + [
             _diagnostic(
                 f"{name}: {check.name}",
@@ -422,6 +423,15 @@ def _diagnostic(name: str, level: bytes, message: str, **values: str) -> Diagnos
         message=message,
         values=[KeyValue(key=key, value=value) for key, value in values.items()],
     )
+
+
+def _priority(name: str) -> DiagnosticStatus:
+    """What `_ask_for_priority` got."""
+    if os.sched_getscheduler(0) == os.SCHED_RR:
+        return _diagnostic(name, DiagnosticStatus.OK, "real-time: SCHED_RR")
+    nice = os.getpriority(os.PRIO_PROCESS, 0)
+    why = f"not real-time but nice {nice}: others may delay the loop; raise the limit rtprio"
+    return _diagnostic(name, DiagnosticStatus.WARN, why)
 
 
 def _hash(values: dict[str, Any]) -> str:
