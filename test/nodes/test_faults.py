@@ -2,7 +2,10 @@
 
 import dataclasses
 import json
+import re
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -26,6 +29,10 @@ QUICK = (
 )
 
 
+class UnsafeCommand(AssertionError):
+    """Or a motion after a latch. What a busy machine may excuse is tried twice, this is not."""
+
+
 @pytest.fixture
 def try_phase(domain_id, tmp_path, monkeypatch):
     """Tries faults once, and returns what was missed."""
@@ -38,9 +45,16 @@ def try_phase(domain_id, tmp_path, monkeypatch):
         trials = try_round(phase, tmp_path, 1, told.append)
         assert [trial.fault for trial in trials] == told
         assert sorted(told) == sorted(fault.name for fault in phase.faults)
-        return missed(phase.faults, trials)
+        return missed_and_safe(phase.faults, trials)
 
     return try_phase
+
+
+def missed_and_safe(faults, trials):
+    """What was missed. Raises UnsafeCommand."""
+    if any(trial.unsafe for trial in trials):
+        raise UnsafeCommand([violation for trial in trials for violation in trial.violations])
+    return missed(faults, trials)
 
 
 def test_the_running_gate_keeps_the_contract(try_phase):
@@ -63,7 +77,24 @@ def test_it_keeps_it_under_several_faults_at_once(domain_id, tmp_path, monkeypat
     monkeypatch.setenv("ROS_DOMAIN_ID", str(domain_id))
     tried = list(try_together(tmp_path, 1, 60.0, lambda _name: None))
     assert len(tried) > 3
-    assert missed([fault for fault, _ in tried], [trial for _, trial in tried]) == []
+    assert missed_and_safe([fault for fault, _ in tried], [trial for _, trial in tried]) == []
+
+
+def test_what_is_unsafe_is_not_tried_again(tmp_path):
+    """With the options by which `make test` tries what runs in real time."""
+    (options,) = re.findall(r'-m "not slow and ros" (.*)', Path("Makefile").read_text())
+    for error, runs in ((UnsafeCommand, 1), (AssertionError, 2)):
+        test = tmp_path / f"test_{error.__name__}.py"
+        count = tmp_path / error.__name__
+        test.write_text(
+            f"class {error.__name__}(AssertionError): pass\n"
+            f"def test():\n"
+            f"    open({str(count)!r}, 'a').write('.')\n"
+            f"    raise {error.__name__}('camera stalls: 1 unsafe commands')\n"
+        )
+        command = [sys.executable, "-m", "pytest", *options.split(), "-p", "no:cacheprovider"]
+        subprocess.run([*command, str(test)], capture_output=True, cwd=tmp_path)
+        assert count.read_text() == "." * runs
 
 
 def test_what_cannot_be_tried_here_is_left_out_with_the_reason():
