@@ -113,7 +113,11 @@ def start_nodes(context) -> list[Action]:
                 str(CONFIG / "robots" / f"{robot}.yaml"),
                 given,
             ],
-            arguments=["--ros-args", "--log-level", arguments["log_level"]],
+            # Counts only where ROS_SECURITY_ENABLE is true, see docs/safety.md.
+            arguments=[
+                *("--ros-args", "--log-level", arguments["log_level"]),
+                *("--enclave", f"/whale_ros/{name}"),
+            ],
             output="screen",
             # All start from hold. The gate returns first: an arm without a dead-man of its own
             # repeats its last command until it hears zeros.

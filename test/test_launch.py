@@ -82,6 +82,15 @@ def test_a_namespace_reaches_every_node(description):
         assert node.expanded_node_namespace == "/left"
 
 
+def test_every_node_is_in_an_enclave_of_its_own(description):
+    policy = (LAUNCH_FILE.parents[1] / "config/sros2/policy.xml").read_text()
+    for node in start(description, sim="true"):
+        words = ["".join(getattr(part, "text", "") for part in word) for word in node.cmd]
+        enclave = words[words.index("--enclave") + 1]
+        assert enclave == f"/whale_ros/{node.node_executable}"
+        assert f'<enclave path="{enclave}">' in policy
+
+
 def test_every_node_has_its_parameter_file(description):
     config = LAUNCH_FILE.parents[1] / "config"
     for name in executables(start(description, sim="true")):
