@@ -2,12 +2,14 @@
 
 import os
 import time
+from logging import DEBUG, INFO, WARNING
 
 import numpy as np
 import pytest
 from geometry_msgs.msg import PoseStamped
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
+from rcl_interfaces.msg import Log
 from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
 from rclpy.time import Time
 from std_srvs.srv import Trigger
@@ -198,6 +200,29 @@ def test_the_trusted_candidate_nearest_to_the_goal_is_approved(around):
     assert seconds(chunk.expiry) == pytest.approx(start_of(chunk.actions) + HORIZON * STEP_S)
     assert chunk.uncertainty == pytest.approx(0.05) and chunk.threshold == pytest.approx(THRESHOLD)
     assert chunk.checkpoint == "abc" and chunk.session
+
+
+def test_decisions_are_logged_with_what_rejected_how_many_but_not_the_same_all_the_time(ros, start):
+    start("planner", "-p", "candidates:=12", "--log-level", "planner:=debug")
+    log = ros.listen(Log, "/rosout", 100)
+    around = Surroundings(ros)
+
+    def lines(level, words):
+        return [line.msg for line in log if line.level == level and words in line.msg]
+
+    ros.wait(lambda: lines(DEBUG, "chose '"), "an approval that rejects nothing")
+    assert not lines(INFO, "chose '")
+
+    around.judge = lambda name: (0.2 if kind(name) == "slower" else 0.05, 0.5)
+    around.decisions.clear()
+    ros.wait(lambda: len(list(filter(is_approval, around.decisions))) >= 5, "approvals")
+    told = lines(INFO, "rejected 1 of 12: 1 uncertainty")
+    assert 1 <= len(told) <= 2 and told[0].startswith("chose '")
+
+    around.judge = lambda name: (0.2, 0.5)
+    held = "rejected 12 of 12: 12 uncertainty"
+    ros.wait(lambda: lines(WARNING, held), "a hold with its reasons", 4)
+    assert lines(WARNING, held)[0].startswith("nothing approved: none of 12 candidates passed")
 
 
 def test_chunks_follow_each_other_without_a_seam(around):

@@ -89,6 +89,15 @@ def test_an_obstacle_counts_whatever_the_score():
     assert choice.verdicts[1] == "rejected: it leaves"
 
 
+def test_it_counts_by_what_candidates_were_rejected():
+    choice = pick(
+        uncertainty=(0.05, 0.2, 0.2), goal=(np.nan, 0.2, 0.4), obstacles=(None, "it leaves", None)
+    )
+    assert choice.rejected == {"score": 1, "workspace": 1, "uncertainty": 1}
+    assert pick(threshold=np.nan).rejected == {"calibration": 3}
+    assert not pick().rejected
+
+
 numbers = st.lists(st.floats(allow_nan=True, allow_infinity=True), min_size=3, max_size=3)
 
 

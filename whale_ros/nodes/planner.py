@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import time
 import uuid
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 
 import numpy as np
 import rclpy
@@ -34,6 +35,7 @@ from whale_ros.msg import (
     PlanDecision,
     Uncertainty,
 )
+from whale_ros.nodes.decision_log import DecisionLog
 from whale_ros.nodes.lean_node import LeanLifecycleNode
 from whale_ros.nodes.parameters import BadParameter, declare, refuse
 from whale_ros.nodes.planner_parameters import PARAMETERS, whole_steps, why_contradictory
@@ -129,6 +131,7 @@ class PlannerNode(LeanLifecycleNode):
         self._question: Question | None = None
         self._next_try = -math.inf
         self._reason = "not active"
+        self._log = DecisionLog(self.get_logger())
         self._latency_s = math.nan
 
         self._chunks = self.create_publisher(ApprovedChunk, values["chunk_topic"], 1)
@@ -462,7 +465,7 @@ class PlannerNode(LeanLifecycleNode):
         if choice.index is None and self._impasse.waits_for_operator:
             why = f"{why or choice.reason}; asks the operator: call {self._go_on} to go on"
         if why:
-            choice = Choice(None, why, choice.scores, choice.verdicts)
+            choice = replace(choice, index=None, reason=why)
         decision = PlanDecision(
             chosen_id="" if choice.index is None else question.names[choice.index],
             reason=choice.reason,
@@ -476,7 +479,7 @@ class PlannerNode(LeanLifecycleNode):
         )
         if choice.index is not None:
             self._approve(question, choice.index, answer)
-        self._publish(decision)
+        self._publish(decision, choice.rejected)
 
     def _imagined(self, question: Question, answer: Predict.Response) -> int:
         """How many actions of the candidates were imagined."""
@@ -560,16 +563,14 @@ class PlannerNode(LeanLifecycleNode):
 
     def _hold(self, reason: str) -> None:
         """Approve nothing: the arm holds when its chunk ends."""
-        self._publish(PlanDecision(reason=reason, latency_s=self._latency_s))
+        self._publish(PlanDecision(reason=reason, latency_s=self._latency_s), Counter())
 
-    def _publish(self, decision: PlanDecision) -> None:
+    def _publish(self, decision: PlanDecision, rejected: Counter[str]) -> None:
+        """rejected: how many of the candidates by what."""
         decision.header.stamp = self.get_clock().now().to_msg()
         decision.header.frame_id = self._values["base_frame"]
         self._decisions.publish(decision)
-        if not decision.chosen_id and decision.reason != self._reason:
-            self.get_logger().warning(
-                f"nothing approved: {decision.reason}", throttle_duration_sec=1.0
-            )
+        self._log.tell(decision, rejected)
         self._reason = decision.reason
 
     # Clock, diagnostics

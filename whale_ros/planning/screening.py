@@ -6,8 +6,10 @@ own sequence, so that the policy decides where the world model sees no differenc
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,12 +19,16 @@ from whale_ros.gate.confidence import MAX_UNCERTAINTY
 
 @dataclass(frozen=True)
 class Choice:
-    """`index` is None if nothing passed. Scores (K,): lower is better, NaN if there is none."""
+    """`index` is None if nothing passed. Scores (K,): lower is better, NaN if there is none.
+
+    rejected: how many candidates by what, in a word or two.
+    """
 
     index: int | None
     reason: str
     scores: np.ndarray
     verdicts: list[str]
+    rejected: Counter[str]
 
     @property
     def passed(self) -> np.ndarray:
@@ -35,6 +41,11 @@ class Choice:
         return np.where(self.passed, self.scores, np.inf)
 
 
+class _Rejection(NamedTuple):
+    by: str
+    why: str
+
+
 def choose(
     names: Sequence[str],
     uncertainty: np.ndarray,
@@ -45,7 +56,7 @@ def choose(
     policy_weight: float,
     obstacles: Sequence[str | None],
 ) -> Choice:
-    """Arrays are (K,). obstacles: why a candidate is out whatever its score, or None.
+    """Arrays are (K,). obstacles: how a candidate leaves the workspace, or None.
 
     judged: of each candidate the actions (n, 7) up to the imagined frame that was judged.
     An uncertainty that cannot be counts as maximal: of zero, not finite, more than there is, or
@@ -53,24 +64,28 @@ def choose(
     """
     scores = cost + policy_weight * deviation
     verdicts = []
+    rejected = Counter[str]()
     for k in range(len(names)):
-        why = (
-            obstacles[k]
+        obstacle = obstacles[k]
+        rejection = (
+            (_Rejection("workspace", obstacle) if obstacle else None)
             or _why_rejected(uncertainty[k], threshold, scores[k])
             or _why_constant(k, names, uncertainty, judged)
         )
-        verdicts.append(f"rejected: {why}" if why else "passed")
+        verdicts.append(f"rejected: {rejection.why}" if rejection else "passed")
+        if rejection:
+            rejected[rejection.by] += 1
     passed = [k for k, verdict in enumerate(verdicts) if verdict == "passed"]
     if not passed:
         reason = f"none of {len(names)} candidates passed; {names[0]!r}: {verdicts[0]}"
-        return Choice(None, reason, scores, verdicts)
+        return Choice(None, reason, scores, verdicts, rejected)
     best = min(passed, key=lambda k: scores[k])
     verdicts[best] = "chosen"
     reason = (
         f"{names[best]!r} has the lowest score, {scores[best]:.4g}, "
         f"of the {len(passed)} of {len(names)} candidates that passed"
     )
-    return Choice(best, reason, scores, verdicts)
+    return Choice(best, reason, scores, verdicts, rejected)
 
 
 def judged_part(actions: np.ndarray, took_part: Sequence[int]) -> np.ndarray:
@@ -100,26 +115,32 @@ def why_leaves(
     return f"action {step} ends at ({where}) m, outside the workspace"
 
 
-def _why_rejected(uncertainty: float, threshold: float, score: float) -> str | None:
+def _why_rejected(uncertainty: float, threshold: float, score: float) -> _Rejection | None:
     if not (np.isfinite(threshold) and threshold > 0):
-        return f"the uncertainty threshold is {threshold:g}: not calibrated"
+        return _Rejection(
+            "calibration", f"the uncertainty threshold is {threshold:g}: not calibrated"
+        )
     if not 0 < uncertainty <= MAX_UNCERTAINTY:
-        return f"uncertainty {uncertainty:g} is impossible and counts as maximal"
+        return _Rejection(
+            "impossible uncertainty",
+            f"uncertainty {uncertainty:g} is impossible and counts as maximal",
+        )
     if uncertainty > threshold:
-        return f"uncertainty {uncertainty:.4g} is above {threshold:.4g}"
+        return _Rejection("uncertainty", f"uncertainty {uncertainty:.4g} is above {threshold:.4g}")
     if not np.isfinite(score):
-        return f"the score is {score:g}"
+        return _Rejection("score", f"the score is {score:g}")
     return None
 
 
 def _why_constant(
     k: int, names: Sequence[str], uncertainty: np.ndarray, judged: Sequence[np.ndarray]
-) -> str | None:
+) -> _Rejection | None:
     for other, name in enumerate(names):
         same = uncertainty[other] == uncertainty[k]
         if same and not np.array_equal(judged[other], judged[k]):
-            return (
+            return _Rejection(
+                "constant uncertainty",
                 f"uncertainty {uncertainty[k]:g} is exactly that of {name!r}, whose actions "
-                "differ, and counts as maximal"
+                "differ, and counts as maximal",
             )
     return None
