@@ -10,6 +10,8 @@ from geometry_msgs.msg import PoseStamped
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import Log
+from rcl_interfaces.srv import SetParameters
+from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
 from rclpy.time import Time
 from std_srvs.srv import Trigger
@@ -59,6 +61,7 @@ class Surroundings:
         self.later_rounds = ""  # "slow" or "refused"
         self.problem = ""  # why there is no valid threshold
         self.took_part: list[int] = []
+        self.steps_to_goal = None  # what a learned value reads of a candidate, if there is one
         self.judge = lambda name: (0.05, 0.5)  # uncertainty and goal distance of a candidate
         self.requests = []
         self.decisions = ros.listen(PlanDecision, "planner/decision")
@@ -124,6 +127,7 @@ class Surroundings:
                     uncertainty=uncertainty,
                     took_part=self.took_part,
                     goal_distance=[1.0] * (HORIZON - 1) + [distance],
+                    steps_to_goal=self.steps_to_goal(candidate.id) if self.steps_to_goal else [],
                 )
             )
         response.success = True
@@ -514,6 +518,25 @@ def test_a_search_comes_nearer_to_a_goal_pose_round_after_round(planner, ros, me
     chosen = next(c for c in decision.candidates if c.id == decision.chosen_id)
     assert distance(chosen) == pytest.approx(best[-1], abs=0.005)
     assert distance(chosen) < 0.07
+
+
+def test_a_value_that_shall_count_must_be_there(planner, ros):
+    around = planner(value_weight=1.0)
+    decision = around.decision(lambda d: d.candidates)
+    assert is_refusal(decision) and "chosen" in decision.verdicts and not around.chunks
+    assert decision.reason == (
+        "value_weight is 1.0, but the world model has no value; "
+        "train one with `whale train-value` or set it to 0"
+    )
+    around.steps_to_goal = lambda name: [9.0] * 7 + [1.0 if kind(name) == "still" else 5.0]
+    assert kind(around.decision(is_approval).chosen_id) == "still"
+    around.steps_to_goal = None
+    around.decision(lambda d: is_refusal(d) and "no value" in d.reason)
+    off = Parameter("value_weight", value=0.0).to_parameter_msg()
+    request = SetParameters.Request(parameters=[off])
+    answer = ros.call(SetParameters, "planner/set_parameters", request)
+    assert answer.results[0].successful
+    around.decision(is_approval)
 
 
 def test_when_nothing_passes_it_asks_and_plans_again_when_told_to(planner, ros):

@@ -461,7 +461,7 @@ class PlannerNode(LeanLifecycleNode):
         if choice.index is None:
             why = why or answer.message  # why there is no valid threshold
         else:
-            why = why or self._why_nothing_new(question, answer)
+            why = why or self._why_nothing_new(question, answer) or self._why_no_value(answer)
         if choice.index is None and self._impasse.waits_for_operator:
             why = f"{why or choice.reason}; asks the operator: call {self._go_on} to go on"
         if why:
@@ -494,6 +494,17 @@ class PlannerNode(LeanLifecycleNode):
         return (
             "no new action was imagined: when the candidates begin the newest image is "
             f"{old_s:.2f} s old, and {settled} actions are settled while the plan is made"
+        )
+
+    def _why_no_value(self, answer: Predict.Response) -> str:
+        """Why candidates cannot be compared by the steps that are left; empty if they can, or if
+        that was not asked for."""
+        weight, first = self._values["value_weight"], answer.predictions[0]
+        if not weight or first.steps_to_goal or not first.goal_distance:
+            return ""
+        return (
+            f"value_weight is {weight!r}, but the world model has no value; "
+            "train one with `whale train-value` or set it to 0"
         )
 
     def _choose(self, question: Question, answer: Predict.Response) -> Choice:

@@ -54,7 +54,8 @@ PARAMETERS = (
     Parameter(
         "value_weight",
         0.0,
-        "Of the steps left to the goal image, as a learned value reads them (`whale train-value`).",
+        "Of the steps left to the goal image, as a learned value reads them (`whale train-value`); "
+        "without one nothing is approved.",
         range=(0.0, 100.0),
     ),
     Parameter(
