@@ -2,7 +2,7 @@
 
 import pytest
 from rclpy.parameter import Parameter
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_msgs.msg import Float64
 
 from whale_ros.nodes.lean_node import LeanNode
@@ -10,19 +10,47 @@ from whale_ros.nodes.lean_node import LeanNode
 pytestmark = pytest.mark.ros
 
 
+@pytest.fixture
+def lean(ros):
+    """A node with given parameters."""
+    nodes = []
+
+    def lean(**parameters):
+        overrides = [
+            Parameter(f"qos_overrides./speed.subscription.{name}", value=value)
+            for name, value in parameters.items()
+        ]
+        nodes.append(LeanNode("lean", context=ros.context, parameter_overrides=overrides))
+        return nodes[-1]
+
+    yield lean
+    for node in nodes:
+        node.destroy_node()
+
+
+def qos_of_the_subscription(ros, topic):
+    (info,) = ros.wait(lambda: ros.node.get_subscriptions_info_by_topic(topic), topic)
+    return info.qos_profile
+
+
 @pytest.mark.parametrize("wanted", ["reliable", "best_effort"])
-def test_the_reliability_of_a_topic_is_a_parameter(ros, wanted):
-    name = "qos_overrides./speed.subscription.reliability"
-    node = LeanNode(
-        "lean", context=ros.context, parameter_overrides=[Parameter(name, value=wanted)]
-    )
+def test_the_reliability_of_a_topic_is_a_parameter(ros, lean, wanted):
+    node = lean(reliability=wanted)
     node.create_subscription(Float64, "speed", lambda message: None, 1)
-    ros.node.create_publisher(
-        Float64, "speed", QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-    )
-    (info,) = ros.wait(
-        lambda: ros.node.get_subscriptions_info_by_topic("/speed"), "the subscription"
-    )
-    assert info.qos_profile.reliability.name.lower() == wanted
+    assert qos_of_the_subscription(ros, "/speed").reliability.name.lower() == wanted
     assert node.get_parameter("qos_overrides./speed.subscription.depth").value == 1
-    node.destroy_node()
+
+
+def test_with_its_durability_as_a_parameter_an_ordinary_publisher_is_heard(ros, lean):
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    node, heard = lean(durability="volatile"), []
+    node.create_subscription(Float64, "speed", heard.append, latched)
+    node.create_subscription(Float64, "other", heard.append, latched)
+    ros.executor.add_node(node)
+    publisher = ros.node.create_publisher(Float64, "speed", 1)
+    ros.wait(publisher.get_subscription_count, "the subscription")
+    publisher.publish(Float64(data=1.0))
+    ros.wait(lambda: heard, "the message")
+    ros.executor.remove_node(node)
+    other = qos_of_the_subscription(ros, "/other").durability
+    assert other == DurabilityPolicy.TRANSIENT_LOCAL, "a parameter is for one topic"

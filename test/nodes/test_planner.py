@@ -6,6 +6,7 @@ from logging import DEBUG, INFO, WARNING
 
 import numpy as np
 import pytest
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
@@ -14,6 +15,7 @@ from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
 from rclpy.time import Time
+from std_msgs.msg import Float64
 from std_srvs.srv import Trigger
 
 from whale_ros.actions.space import DIM, GRIPPER, ActionSpace
@@ -537,6 +539,23 @@ def test_a_value_that_shall_count_must_be_there(planner, ros):
     answer = ros.call(SetParameters, "planner/set_parameters", request)
     assert answer.results[0].successful
     around.decision(is_approval)
+
+
+def test_publishers_that_it_cannot_hear_are_in_its_diagnostics(planner, ros):
+    def told():
+        statuses = [status for report in reports for status in report.status]
+        reports.clear()
+        return next((s for s in statuses if s.name == "/planner: topics"), None)
+
+    planner()
+    reports = ros.listen(DiagnosticArray, "/diagnostics")
+    fine = ros.wait(told, "diagnostics")
+    assert fine.level == DiagnosticStatus.OK and "can be heard" in fine.message
+    for kind, topic in ((PoseStamped, "goal_pose"), (Float64, "gripper/command")):
+        publisher = ros.node.create_publisher(kind, topic, qos_profile_sensor_data)
+        words = f"/{topic} has incompatible QoS: test publishes best_effort and volatile"
+        ros.wait(lambda words=words: (s := told()) and words in s.message, words)
+        ros.node.destroy_publisher(publisher)
 
 
 def test_when_nothing_passes_it_asks_and_plans_again_when_told_to(planner, ros):

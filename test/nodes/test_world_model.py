@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import TwistStamped
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
@@ -390,6 +391,28 @@ def test_its_life_cycle_is_managed_on_request(ros, start, checkpoint):
     assert change(Transition.TRANSITION_CLEANUP)
     assert change(Transition.TRANSITION_CONFIGURE) and change(Transition.TRANSITION_ACTIVATE)
     wait_until_ready(ros, heartbeats)
+
+
+@pytest.mark.parametrize(
+    ("durability", "words"),
+    [
+        ("transient_local", "we want reliable and transient_local"),
+        ("volatile", "everybody who publishes can be heard"),
+    ],
+)
+def test_a_goal_image_that_it_cannot_hear_is_in_its_diagnostics(
+    ros, start, checkpoint, durability, words
+):
+    ros.node.create_publisher(Image, "goal_image", 1)
+    name = "qos_overrides./goal_image.subscription.durability"
+    start("world_model", "-p", f"checkpoint:={checkpoint}", "-p", f"{name}:={durability}")
+    reports = ros.listen(DiagnosticArray, "/diagnostics")
+
+    def told():
+        statuses = {status.name: status for report in reports for status in report.status}
+        return statuses.get("/world_model: topics")
+
+    assert words in ros.wait(told, "diagnostics", 60).message
 
 
 def test_a_task_may_have_its_own_threshold(ros, start, checkpoint):

@@ -47,7 +47,7 @@ from whale_ros.nodes.sequences import (
     to_message,
     to_sequences,
 )
-from whale_ros.nodes.topics import why_silent
+from whale_ros.nodes.topics import hearing, why_silent
 from whale_ros.planning.commitment import (
     RunningChunk,
     Settled,
@@ -603,7 +603,7 @@ class PlannerNode(LeanLifecycleNode):
             KeyValue(key="plans", value=str(self._plans)),
             KeyValue(key="chunks_sent", value=str(self._chunks_sent)),
         ]
-        report = DiagnosticArray(status=[status])
+        report = DiagnosticArray(status=[status, hearing(self)])
         report.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(report)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.node import Node
 from rclpy.qos import QoSCompatibility, QoSProfile, qos_check_compatible
 from rclpy.topic_endpoint_info import TopicEndpointInfo
@@ -54,6 +55,19 @@ def publisher_names(node: Node, topic: str) -> list[str]:
         f"{info.node_namespace.rstrip('/')}/{info.node_name}"
         for info in node.get_publishers_info_by_topic(node.resolve_topic_name(topic))
     ]
+
+
+def hearing(node: Node) -> DiagnosticStatus:
+    """Whether we can hear all that is published on the topics that we take, for diagnostics."""
+    taken = [(taken.topic_name, taken.msg_type) for taken in node.subscriptions]
+    problems = [why for topic, kind in taken if (why := why_deaf(node, topic, kind))]
+    if problems:
+        node.get_logger().warning("; ".join(problems), throttle_duration_sec=10.0)
+    return DiagnosticStatus(
+        name=f"{node.get_fully_qualified_name()}: topics",
+        level=DiagnosticStatus.WARN if problems else DiagnosticStatus.OK,
+        message="; ".join(problems) or "everybody who publishes can be heard",
+    )
 
 
 def wrong_type(node: Node, topic: str, message_type: type) -> str:

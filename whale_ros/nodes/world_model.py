@@ -39,7 +39,7 @@ from whale_ros.nodes.lean_node import LeanLifecycleNode
 from whale_ros.nodes.parameters import BadParameter, Parameter, declare, refuse
 from whale_ros.nodes.predictor import Predictor
 from whale_ros.nodes.sequences import seconds
-from whale_ros.nodes.topics import why_silent
+from whale_ros.nodes.topics import hearing, why_silent
 from whale_ros.world_model.checkpoint import CheckpointError
 
 KEPT_IMAGES = 10
@@ -411,7 +411,7 @@ class WorldModelNode(LeanLifecycleNode):
                 )
             ],
         )
-        report = DiagnosticArray(status=[status])
+        report = DiagnosticArray(status=[status, hearing(self)])
         report.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(report)
 
