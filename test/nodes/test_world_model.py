@@ -415,6 +415,25 @@ def test_a_goal_image_that_it_cannot_hear_is_in_its_diagnostics(
     assert words in ros.wait(told, "diagnostics", 60).message
 
 
+def test_its_services_and_pictures_are_remapped_as_its_topics_are(ros, start, checkpoint):
+    names = {
+        "~/load_checkpoint": "another_model",
+        "world_model/predict": "imagine",
+        "world_model:~/rollout_mosaic": "/screen/pictures",
+        "~/uncertainty": "trust",
+    }
+    remaps = [part for old, new in names.items() for part in ("-r", f"{old}:={new}")]
+    start("world_model", "-p", f"checkpoint:={checkpoint}", "-r", "__ns:=/left", *remaps)
+    answer = ros.call(LoadCheckpoint, "/left/another_model", seconds=60)
+    assert not answer.success and "name the folder" in answer.message
+    answer = ros.call(Predict, "/left/imagine", request_for(ros, moving(1)))
+    assert "no command of the arm" in answer.message
+    for topic in ("/screen/pictures", "/left/trust"):
+        ros.wait(lambda topic=topic: ros.node.count_publishers(topic), topic)
+    nodes = {name for name, space in ros.node.get_node_names_and_namespaces() if space == "/left"}
+    assert nodes == {"world_model", "world_model_predictor"}
+
+
 def test_a_task_may_have_its_own_threshold(ros, start, checkpoint):
     start("world_model", "-p", f"checkpoint:={checkpoint}", "-p", "task:=push")
     heartbeats = ros.listen(Uncertainty, "world_model/uncertainty", qos_profile_sensor_data)

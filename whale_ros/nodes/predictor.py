@@ -36,12 +36,12 @@ class Predictor:
     """In a thread of its own, so that imagining stops no subscription; a second one is patient.
 
     It has a node of its own too: an executor of several threads would wake up again and again
-    for as long as one of them is busy, and leave nothing of the interpreter to the others.
+    for as long as one of them is busy, and leave nothing of the interpreter to the others. Its
+    names are those of the main node, remapped as that one was told.
     """
 
     def __init__(self, main: WorldModelNode) -> None:
         self._main = main
-        name = main.get_fully_qualified_name()
         self._node = rclpy.create_node(
             f"{main.get_name()}_predictor",
             namespace=main.get_namespace(),
@@ -50,9 +50,12 @@ class Predictor:
         )
         # A patient request does not keep its group from the others while it waits.
         group = ReentrantCallbackGroup()
-        self._node.create_service(Predict, f"{name}/predict", self._predict, callback_group=group)
-        self._node.create_service(LoadCheckpoint, f"{name}/load_checkpoint", self._load)
-        self._mosaic = self._node.create_publisher(Image, f"{name}/rollout_mosaic", 1)
+        predict = main.resolve_service_name("~/predict")
+        load = main.resolve_service_name("~/load_checkpoint")
+        shown = main.resolve_topic_name("~/rollout_mosaic")
+        self._node.create_service(Predict, predict, self._predict, callback_group=group)
+        self._node.create_service(LoadCheckpoint, load, self._load)
+        self._mosaic = self._node.create_publisher(Image, shown, 1)
         self._patient = threading.Thread()
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self._node)
