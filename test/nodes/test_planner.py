@@ -15,7 +15,7 @@ from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
 from rclpy.time import Time
-from std_msgs.msg import Float64
+from std_msgs.msg import Float64, String
 from std_srvs.srv import Trigger
 
 from whale_ros.actions.space import DIM, GRIPPER, ActionSpace
@@ -37,6 +37,7 @@ STEP_S = SPACE.step_s
 SETTLED = 4  # steps that fill the planning latency
 HORIZON = 8
 THRESHOLD = 0.1
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 def policy_actions(length=16):
@@ -495,8 +496,7 @@ def test_a_search_comes_nearer_to_a_goal_pose_round_after_round(planner, ros, me
         pose_weight=10.0,
         image_weight=0.0,
     )
-    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-    goals = ros.node.create_publisher(PoseStamped, "goal_pose", latched)
+    goals = ros.node.create_publisher(PoseStamped, "goal_pose", LATCHED)
     ros.wait(goals.get_subscription_count, "the planner's subscription")
     goal = PoseStamped()
     goal.header.frame_id = "base"
@@ -567,9 +567,16 @@ def test_when_nothing_passes_it_asks_and_plans_again_when_told_to(planner, ros):
     assert asked >= 2, "it looks further around before it asks"
     around.ros.spin(1.5)
     assert len(around.requests) == asked
+    late = ros.listen(String, "planner/question", LATCHED)
+    ros.wait(lambda: late, "the question, which was asked before")
+    assert late[0].data == decision.reason and "call /planner/go_on" in late[0].data
     around.judge = lambda name: (0.05, 0.5)
     assert ros.call(Trigger, "planner/go_on").success
     around.decision(is_approval)
+    assert [question.data for question in late[1:]] == [""]
+    later = ros.listen(String, "planner/question", LATCHED)
+    ros.wait(lambda: later, "that there is no question")
+    assert later[0].data == ""
     answer = ros.call(Trigger, "planner/go_on")
     assert not answer.success and "nobody was asked" in answer.message
 

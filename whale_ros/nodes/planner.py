@@ -19,10 +19,10 @@ from geometry_msgs.msg import PoseStamped
 from rclpy.client import Client
 from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.task import Future
 from rclpy.time import Time
-from std_msgs.msg import Float64
+from std_msgs.msg import Float64, String
 from std_srvs.srv import Trigger
 
 from whale_ros.actions.space import GRIPPER
@@ -64,6 +64,7 @@ from whale_ros.planning.search import Search
 from whale_ros.srv import Predict
 
 NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 TICK_S = 0.02
 POSE_TIMEOUT_S = 0.5
 GATE_TIMEOUT_S = 0.3
@@ -136,6 +137,8 @@ class PlannerNode(LeanLifecycleNode):
 
         self._chunks = self.create_publisher(ApprovedChunk, values["chunk_topic"], 1)
         self._decisions = self.create_publisher(PlanDecision, "~/decision", 10)
+        self._open_question = self.create_publisher(String, "~/question", LATCHED)
+        self._open_question.publish(String())
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 1)
         self._predict: Client = self.create_client(Predict, values["predict_service"])
         subscribe = self.create_subscription
@@ -222,6 +225,7 @@ class PlannerNode(LeanLifecycleNode):
     def _on_go_on(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         waited = self._impasse.waits_for_operator
         self._impasse.go_on()
+        self._open_question.publish(String())
         response.success = waited
         response.message = "goes on" if waited else "nobody was asked: it plans already"
         return response
@@ -464,6 +468,7 @@ class PlannerNode(LeanLifecycleNode):
             why = why or self._why_nothing_new(question, answer) or self._why_no_value(answer)
         if choice.index is None and self._impasse.waits_for_operator:
             why = f"{why or choice.reason}; asks the operator: call {self._go_on} to go on"
+            self._open_question.publish(String(data=why))
         if why:
             choice = replace(choice, index=None, reason=why)
         decision = PlanDecision(

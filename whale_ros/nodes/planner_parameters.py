@@ -73,7 +73,8 @@ PARAMETERS = (
     Parameter(
         "when_nothing_passes",
         "hold",
-        "hold; widen: look once twice as far around; ask: that, then hold until ~/go_on is called.",
+        "hold; widen: look once twice as far around; ask: that, then hold with a ~/question until "
+        "~/go_on is called.",
         choices=REACTIONS,
         read_only=True,
     ),
