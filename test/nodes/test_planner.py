@@ -522,6 +522,23 @@ def test_a_search_comes_nearer_to_a_goal_pose_round_after_round(planner, ros, me
     assert distance(chosen) < 0.07
 
 
+@pytest.mark.parametrize("method", ["policy", "cem"])
+def test_what_it_invents_is_no_faster_than_the_gate_allows(planner, method):
+    around = planner(
+        method=method, sample_without_policy=True, max_linear_speed=0.01, max_angular_speed=0.02
+    )
+    fast = np.zeros((16, DIM))
+    fast[:, 0], fast[:, 5] = 0.004, 0.01
+    around.sequence = lambda: to_message(fast, "p", around.now(), SPACE, "base")
+    for candidate in around.decision(lambda d: d.candidates).candidates:
+        new = actions_of(candidate)[SETTLED:]
+        if kind(candidate.id) == "policy":
+            np.testing.assert_allclose(new, fast[: len(new)], atol=1e-6)
+        else:
+            assert np.linalg.norm(new[:, :3], axis=1).max() <= 0.01 * STEP_S + 1e-7
+            assert np.linalg.norm(new[:, 3:6], axis=1).max() <= 0.02 * STEP_S + 1e-7
+
+
 def test_a_value_that_shall_count_must_be_there(planner, ros):
     around = planner(value_weight=1.0)
     decision = around.decision(lambda d: d.candidates)

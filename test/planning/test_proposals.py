@@ -39,6 +39,26 @@ def test_candidates_are_valid_begin_as_committed_and_repeat(n, policy, count, se
         np.testing.assert_array_equal(actions, again[name])
 
 
+speeds = st.floats(0.01, 1.0)  # [m/s, rad/s]; the action space allows 0.25 and 0.5
+
+
+@given(policies, speeds, speeds, st.integers(0, 99))
+def test_what_is_invented_keeps_to_the_limits_and_the_policy_s_own_stays_as_it_is(
+    policy, linear, angular, seed
+):
+    limits, committed = SPACE.no_faster_than(linear, angular), moves(99, 3)
+    free = propose(committed, policy, 20, HORIZON, SPACE, rng(seed))
+    candidates = propose(committed, policy, 20, HORIZON, SPACE, rng(seed), limits=limits)
+    for name, actions in candidates.items():
+        if name.startswith("policy"):
+            np.testing.assert_array_equal(actions, free[name])
+        else:
+            assert limits.why_invalid(actions[3:]) is None, name
+    if linear >= 0.25 and angular >= 0.5:
+        assert limits == SPACE and list(candidates) == list(free)
+        np.testing.assert_array_equal([*candidates.values()], [*free.values()])
+
+
 def test_the_policy_itself_comes_first_unchanged_and_stands_still_after_its_end():
     committed, policy = moves(0, 3), moves(1, 4)
     candidates = propose(committed, [policy], 12, HORIZON, SPACE, rng())

@@ -66,6 +66,36 @@ def test_candidates_are_valid_begin_as_committed_and_differ(
         search.learn(candidates, np.array(scores[:count]))
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(METHODS), st.floats(0.01, 1.0), st.floats(0.01, 1.0), st.integers(0, 99))
+def test_what_is_searched_keeps_to_the_limits_and_the_policy_s_own_stays_as_it_is(
+    method, linear, angular, seed
+):
+    """Also after the policy, which may be faster, was the best; 0.25 m/s and 0.5 rad/s are all."""
+    limits, tails = SPACE.no_faster_than(linear, angular), HORIZON - SETTLED
+    policy = [SPACE.clip(np.random.default_rng(seed).normal(scale=0.03, size=(tails, DIM)))]
+
+    def rounds(*limits):
+        rng, search = np.random.default_rng(seed), Search(method, SPACE, *limits)
+        search.begin(0.0, tails, 0.0)
+        search.widen(2.0)
+        for _ in range(3):
+            named = search.propose(COMMITTED, policy, 12, rng)
+            yield named
+            scores = [0.0 if name == "policy" else 1.0 + i for i, name in enumerate(named)]
+            search.learn(np.stack(list(named.values())), np.array(scores))
+
+    for limited, free in zip(rounds(limits), rounds(), strict=True):
+        for name, actions in limited.items():
+            if name == "policy":
+                np.testing.assert_allclose(actions[SETTLED:], policy[0])
+            else:
+                assert limits.why_invalid(actions[SETTLED:]) is None, name
+        if linear >= 0.25 and angular >= 0.5:
+            assert list(limited) == list(free)
+            np.testing.assert_array_equal([*limited.values()], [*free.values()])
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.sampled_from(METHODS), targets, st.integers(0, 9))
 def test_what_is_within_reach_is_found(method, target, seed):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
@@ -52,6 +52,14 @@ class ActionSpace:
                 f"actions of type {self.type!r} can be learnt from, not executed; "
                 "convert the data to 'base_twist' to train a model that drives an arm"
             )
+
+    def no_faster_than(self, linear: float, angular: float) -> ActionSpace:
+        """The same with limits that keep to speeds as well [m/s, rad/s]."""
+        return replace(
+            self,
+            max_translation_m=min(self.max_translation_m, linear * self.step_s),
+            max_rotation_rad=min(self.max_rotation_rad, angular * self.step_s),
+        )
 
     def to_dict(self) -> dict:
         return asdict(self)

@@ -110,10 +110,13 @@ class PlannerNode(LeanLifecycleNode):
         super().__init__("planner")
         self._values = values = declare(self, PARAMETERS, why_contradictory)
         self._space = action_space(values)
+        self._limits = self._space.no_faster_than(
+            values["max_linear_speed"], values["max_angular_speed"]
+        )
         self._settled_steps = whole_steps(values["planning_latency_s"], self._space.step_s)
         self._rng = np.random.default_rng(values["seed"])
         searches = values["method"] != "policy"
-        self._search = Search(values["method"], self._space) if searches else None
+        self._search = Search(values["method"], self._space, self._limits) if searches else None
         self._impasse = Impasse(values["when_nothing_passes"])
         self._goal: np.ndarray | None = None  # (3,) position of the goal pose
         self._active = False
@@ -395,8 +398,16 @@ class PlannerNode(LeanLifecycleNode):
         count, horizon = self._values["candidates"], self._values["horizon"]
         if self._search is not None:
             return self._search.propose(settled.actions, policy, count, self._rng)
-        width = self._impasse.width
-        return propose(settled.actions, policy, count, horizon, self._space, self._rng, width)
+        return propose(
+            settled.actions,
+            policy,
+            count,
+            horizon,
+            self._space,
+            self._rng,
+            self._impasse.width,
+            self._limits,
+        )
 
     def _imagine(
         self, now: float, settled: Settled, policy: list[np.ndarray], round: int

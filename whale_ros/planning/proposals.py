@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 import numpy as np
 
@@ -25,21 +26,26 @@ def propose(
     space: ActionSpace,
     rng: np.random.Generator,
     width: float = 1.0,
+    limits: ActionSpace | None = None,
 ) -> dict[str, np.ndarray]:
     """`count` different candidates (horizon, 7) by name, all of which begin with `committed`.
 
     committed: (n, 7), 0 < n < horizon, what the arm will do while the plan is made.
     policy: sequences (m, 7) that follow it; those without an action have nothing to say and are
     left out. The first one comes first and is varied, `width` times as widely as usual.
+    limits: a tighter space for what is invented here, which the policy's own need not keep to.
     """
-    tails = [tail for tail in policy if len(tail)]
+    limits = limits or space
     steps = horizon - len(committed)
     gripper = float(committed[-1, GRIPPER])
-    named = _tails([fit(tail, steps) for tail in tails], steps, gripper, space, rng, width)
+    tails = [fit(tail, steps) for tail in policy if len(tail)]
+    own = ((own_name(i), space.clip(tail)) for i, tail in enumerate(tails))
+    invented = _invented(tails, steps, gripper, limits, rng, width)
+    named = chain(own, ((name, limits.clip(tail)) for name, tail in invented))
     candidates: dict[str, np.ndarray] = {}
     while len(candidates) < count:
         name, tail = next(named)
-        actions = np.concatenate([committed, space.clip(tail)])
+        actions = np.concatenate([committed, tail])
         # Clipped to the limits, "faster" is often the policy itself: not worth imagining twice.
         if not any(np.array_equal(actions, other) for other in candidates.values()):
             candidates[name] = actions
@@ -57,7 +63,12 @@ def deviation(
     return np.sqrt((difference**2).mean(axis=(1, 2)))
 
 
-def _tails(
+def own_name(number: int) -> str:
+    """Of the policy's own sequences, the first of which is number 0."""
+    return "policy" if number == 0 else f"policy {number + 1}"
+
+
+def _invented(
     policy: list[np.ndarray],
     steps: int,
     gripper: float,
@@ -66,8 +77,6 @@ def _tails(
     width: float,
 ) -> Iterator[tuple[str, np.ndarray]]:
     """New actions (steps, 7) by name, the most useful first, without end."""
-    for i, tail in enumerate(policy):
-        yield "policy" if i == 0 else f"policy {i + 1}", tail
     yield "still", stand_still(steps, gripper)
     if policy:
         for name, speed in SPEEDS.items():

@@ -16,7 +16,7 @@ import numpy as np
 
 from whale_ros.actions.space import DIM, GRIPPER, ActionSpace
 from whale_ros.planning.commitment import stand_still
-from whale_ros.planning.proposals import fit, noise, spread
+from whale_ros.planning.proposals import fit, noise, own_name, spread
 
 ELITES = 0.25  # share of the candidates that CEM is fitted to
 TEMPERATURE = 0.3  # of MPPI, in standard deviations of the scores
@@ -25,11 +25,15 @@ NARROWEST = 0.2  # of the widest spread: a search that has converged must still 
 
 
 class Search:
-    """method: cem or mppi. A search goes on from plan to plan; `begin` starts the next one."""
+    """method: cem or mppi. A search goes on from plan to plan; `begin` starts the next one.
 
-    def __init__(self, method: str, space: ActionSpace) -> None:
+    limits: a tighter space for what is searched, which the policy's own need not keep to.
+    """
+
+    def __init__(self, method: str, space: ActionSpace, limits: ActionSpace | None = None) -> None:
         self._is_cem = method == "cem"
         self._space = space
+        self._limits = limits or space
         self._mean = np.empty((0, DIM))
         self._spread = np.empty((0, DIM))  # in units of `noise`, so 1 is the widest
         self._start_s = 0.0  # when the first action of the mean begins
@@ -68,7 +72,7 @@ class Search:
         candidates: dict[str, np.ndarray] = {}
         while len(candidates) < count:
             name, tail = next(tails)
-            actions = np.concatenate([committed, self._space.clip(tail)])
+            actions = np.concatenate([committed, tail])
             if not any(np.array_equal(actions, other) for other in candidates.values()):
                 candidates[name] = actions
         return candidates
@@ -88,7 +92,7 @@ class Search:
         if self._is_cem:
             elites = tails[np.argsort(scores)[: max(2, round(ELITES * len(candidates)))]]
             mean = elites.mean(axis=0)
-            widest = np.maximum(spread(self._space), 1e-9)
+            widest = np.maximum(spread(self._limits), 1e-9)
             found = np.clip(elites.std(axis=0) / widest, NARROWEST, 1.0)
             self._spread = KEPT * self._spread + (1 - KEPT) * found
         else:
@@ -103,15 +107,14 @@ class Search:
     ) -> Iterator[tuple[str, np.ndarray]]:
         """New actions (steps, 7) by name, without end."""
         if self._best is not None:
-            yield "best so far", self._best
+            yield "best so far", self._limits.clip(self._best)
         for i, tail in enumerate(policy):
-            yield "policy" if i == 0 else f"policy {i + 1}", tail
-        yield "still", stand_still(len(self._mean), float(self._mean[0, GRIPPER]))
-        yield "mean", self._mean
+            yield own_name(i), self._space.clip(tail)
+        still = stand_still(len(self._mean), float(self._mean[0, GRIPPER]))
+        yield "still", self._limits.clip(still)
+        yield "mean", self._limits.clip(self._mean)
         number = 0
         while True:
             number += 1
-            yield (
-                f"sampled {number}",
-                self._mean + self._spread * noise(len(self._mean), self._space, rng),
-            )
+            drawn = self._mean + self._spread * noise(len(self._mean), self._limits, rng)
+            yield f"sampled {number}", self._limits.clip(drawn)
