@@ -30,6 +30,7 @@ from whale_ros.srv import SetGateMode
 
 pytestmark = pytest.mark.ros
 
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 BEST_EFFORT = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 FAILING_GATE = Path(__file__).with_name("failing_gate.py")
 FILES = ("--params-file", "config/gate.yaml", "--params-file", "config/robots/sim.yaml")
@@ -333,19 +334,25 @@ def test_qos_of_the_chunks_that_do_not_fit_are_named_on_both_sides(world, ros):
 @pytest.mark.parametrize(
     ("kind", "topic"), [(TwistStamped, "arm/twist_command"), (Float64, "gripper/command")]
 )
-def test_a_driver_that_cannot_hear_the_commands_holds_and_is_named(world, ros, kind, topic):
-    world.start_moving()
-    wants = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-    driver = ros.node.create_subscription(kind, topic, lambda message: None, wants)
-    world.wait_held(GateStatus.HOLD)
+def test_a_driver_that_cannot_hear_the_commands_is_named(ros, start, kind, topic):
+    statuses = ros.listen(GateStatus, "gate/status")
+    ros.listen(kind, topic, LATCHED)
+    start("gate", *FILES)
     words = (
         f"{topic} has incompatible QoS: we publish reliable and volatile, "
         "test wants reliable and transient_local"
     )
-    ros.wait(lambda: words in world.status.reason, f"{words!r} in the status")
-    ros.node.destroy_subscription(driver)
-    world.wait_released()
+    ros.wait(lambda: statuses and words in statuses[-1].reason, f"{words!r} in the status")
+    assert statuses[-1].state == GateStatus.HOLD
+
+
+def test_a_tool_that_cannot_hear_beside_a_driver_that_can_stops_no_arm(world, ros):
     world.start_moving()
+    ros.listen(TwistStamped, "arm/twist_command", LATCHED)
+    ros.wait(lambda: ros.node.count_subscribers("arm/twist_command") == 2, "the tool")
+    seen = len(world.statuses)
+    ros.wait(lambda: len(world.statuses) > seen + 10, "statuses")  # ten looks at the graph
+    assert not any("QoS" in status.reason for status in world.statuses[seen:])
 
 
 def test_a_driver_that_takes_commands_of_another_type_is_named(ros, start):

@@ -41,6 +41,14 @@ def test_who_wants_a_qos_that_we_do_not_offer_is_named(ros, wanted, words):
     assert why_unheard(ros.node, "speed", Float64) == expected
 
 
+def test_beside_one_that_can_hear_nobody_is_named(ros):
+    ros.node.create_publisher(Float64, "speed", 1)
+    ros.listen(Float64, "speed", LATCHED)
+    ros.wait(lambda: why_unheard(ros.node, "speed", Float64), "the one that cannot")
+    ros.listen(Float64, "speed")
+    ros.wait(lambda: not why_unheard(ros.node, "speed", Float64), "the other")
+
+
 def test_who_wants_another_type_is_named(ros):
     ros.listen(String, "speed")
     expected = "speed is wanted as std_msgs/msg/String, we publish std_msgs/msg/Float64"

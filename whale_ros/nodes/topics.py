@@ -33,19 +33,22 @@ def why_deaf(node: Node, topic: str, message_type: type) -> str:
 
 
 def why_unheard(node: Node, topic: str, message_type: type) -> str:
-    """Why a subscriber of a topic of ours cannot hear us; empty if all can, or if there is none."""
+    """Why no subscriber of a topic of ours can hear us; empty if one can, or if there is none.
+
+    One that cannot, beside one that can, may be anybody's tool: it is no reason to stop an arm.
+    """
     publishers, subscriptions = _ends(node, topic)
     types = {info.topic_type for info in subscriptions}
     if types and type_name(message_type) not in types:
         wanted = ", ".join(sorted(types))
         return f"{topic} is wanted as {wanted}, we publish {type_name(message_type)}"
     for own in _ours(node, publishers):
-        for other in subscriptions:
-            if not _fit(own, other):
-                return (
-                    f"{topic} has incompatible QoS: we publish {_in_words(own.qos_profile)}, "
-                    f"{other.node_name} wants {_in_words(other.qos_profile)}"
-                )
+        if subscriptions and not any(_fit(own, other) for other in subscriptions):
+            other = subscriptions[0]
+            return (
+                f"{topic} has incompatible QoS: we publish {_in_words(own.qos_profile)}, "
+                f"{other.node_name} wants {_in_words(other.qos_profile)}"
+            )
     return ""
 
 
