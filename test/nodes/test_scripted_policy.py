@@ -6,7 +6,7 @@ import pytest
 from whale_ros.actions.space import ActionSpace
 from whale_ros.msg import ApprovedChunk, CandidateSet, GateStatus, SimState
 from whale_ros.nodes.sequences import seconds, to_actions, to_message
-from whale_ros.sim.arm import SimArm
+from whale_ros.sim.arm import WORKSPACE_LOW, SimArm
 from whale_ros.sim.behaviors import ScriptedPolicy, policy_for
 from whale_ros.sim.bench.arm import BenchArm
 
@@ -64,6 +64,16 @@ def test_from_rest_it_proposes_what_the_expert_would_do(ros, say, observation):
     )
     age_s = ros.node.get_clock().now().nanoseconds * 1e-9 - seconds(sequence.header.stamp)
     assert 0 <= age_s < 1.0
+
+
+def test_a_hand_beside_the_workspace_comes_back_no_faster_than_allowed(ros, say, observation):
+    observation = observation.copy()
+    observation[0] = WORKSPACE_LOW[0] - 0.04
+    assert SPACE.why_invalid(ScriptedPolicy("push-v3", SPACE).plan(observation, HORIZON))
+    say(state=state_of(observation))
+    proposals = ros.listen(CandidateSet, "policy/candidates")
+    ros.wait(lambda: proposals, "a proposal")
+    assert SPACE.why_invalid(to_actions(proposals[0].candidates[0], SPACE, "base")) is None
 
 
 @pytest.mark.parametrize("behavior", ["random"])

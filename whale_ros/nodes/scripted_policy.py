@@ -111,7 +111,8 @@ class ScriptedPolicyNode(LeanNode):
         """The next actions (horizon, 7), by the same look-ahead whatever the behaviour."""
         name, state = self._values["behavior"], self._state
         if name == "expert" or state is None:
-            return policy.plan(observation, horizon)
+            # Shortened where the hand is beside the workspace, and would come back too fast.
+            return self._space.clip(policy.plan(observation, horizon))
         made_for = (name, state.task, state.seed, state.episode)
         if self._behavior is None or self._behavior[0] != made_for:
             self._behavior = made_for, Behavior(name, state.task, self._space, state.seed)
