@@ -53,6 +53,8 @@ class Conventions:
             needed.append("command")
         if not all(isinstance(topic, str) for topic in self.topics.values()):
             raise ValueError(f"topics must have names, not {list(self.topics.values())}")
+        if not (isinstance(self.base_frame, str) and self.base_frame):
+            raise ValueError(f"base_frame is {self.base_frame!r}, it must name a frame")
         if missing := [role for role in needed if not self.topics.get(role)]:
             raise ValueError(f"{self.action_source} need a topic of: {', '.join(missing)}")
         if self.gripper_open == self.gripper_closed or not self.command_timeout_s > 0:

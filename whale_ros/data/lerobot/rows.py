@@ -28,7 +28,7 @@ class Rows:
         """(length, width) float64 by column. Raises ValueError naming the file if they lie."""
         begin, end = self._place(episode)
         rows = {name: column[begin:end] for name, column in self._columns.items()}
-        expected = np.arange(episode.length)
+        expected = np.arange(end - begin)
         if not (
             episode.length == end - begin > 0
             and (rows["episode_index"][:, 0] == episode.number).all()
