@@ -52,6 +52,7 @@ from whale_ros.srv import SetGateMode
 
 FAREWELL_S = 0.25  # how long zeros are published before the process ends
 STUCK_S = 0.1  # without a cycle after an exception: there will be none
+UNKNOWN = "_NODE_NAME_UNKNOWN_"  # ROS's word until it has heard who a publisher belongs to
 GRIPPER_EVERY = 10  # cycles, unless it changes: a gripper keeps its last command
 GRAPH_PERIOD_S = 0.05  # how often other commanders are looked for
 READ_CLOCKS_TRIES = 10
@@ -392,7 +393,8 @@ class GateNode(LeanNode):
     def _why_two_planners(self, topic: str) -> str:
         """Of one name there may be two: who was killed is seen for some time beside who replaces
         it. They are told apart by their sessions."""
-        planners = sorted(set(publisher_names(self, topic)))
+        names = set(publisher_names(self, topic))
+        planners = sorted(name for name in names if UNKNOWN not in name)
         if len(planners) < 2:
             return ""
         return f"{len(planners)} planners publish {topic}: {', '.join(planners)}"
