@@ -127,7 +127,7 @@ def conversion(data: bytes) -> None:
         return
     assert log.space.signature and len(log.infos()) >= 0
     assert log.entry_of("") is None and isinstance(log.next_number(), int)
-    assert all(camera["width"] * camera["height"] is not None for camera in log.cameras())
+    assert all(camera["width"] > 0 < camera["height"] for camera in log.cameras())
 
 
 def run_record(data: bytes) -> None:

@@ -37,7 +37,10 @@ class ConversionLog:
                 raise ValueError("a bag lacks its number or its hash")
             for camera in self.cameras():
                 kinds = {name: type(value) for name, value in camera.items()}
-                if kinds != {"frame_id": str, "width": int, "height": int}:
+                if (
+                    kinds != {"frame_id": str, "width": int, "height": int}
+                    or min(camera["width"], camera["height"]) < 1
+                ):
                     raise ValueError("a camera lacks its frame_id or its size")
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise ValueError(f"{self._path} is no log of conversions: {error!r}") from error
