@@ -228,7 +228,7 @@ def test_the_present_is_judged_by_retracing_the_next_frame(small_model):
     assert judgement.entropy == pytest.approx(float(rollout.entropy[0, 0]), abs=1e-4)
     frame = to_float(torch.from_numpy(picture(13)))
     familiarity = float(small_model.familiarity(frame[None])[0])
-    assert judgement.unfamiliarity == pytest.approx(familiarity, abs=1e-4)
+    assert live.unfamiliarity() == pytest.approx(familiarity, abs=1e-4)
 
 
 def test_a_gripper_that_is_just_switching_leaves_the_present_unjudged(small_model):

@@ -173,6 +173,37 @@ def test_candidates_that_share_what_was_observed_are_retraced_as_if_they_did_not
     assert_same(found, slowly_retraced(small_model, latents[index], rollout, range(8)))
 
 
+@pytest.mark.parametrize("alike", [0, 1, 5, 8])
+@torch.inference_mode()
+def test_what_candidates_have_in_common_is_imagined_once_and_comes_to_the_same(small_model, alike):
+    latents, before, _ = draw(small_model, 2, 6, 8, 0)
+    _, _, actions = draw(small_model, 5, 6, 8, 1, switches=True)
+    index = torch.tensor([0, 0, 0, 1, 1])
+    actions[:, :alike] = actions[torch.tensor([0, 0, 0, 3, 3]), :alike]
+    start = small_model.start(latents, before)
+    counted = CountedRows(small_model)
+    found = imagine(counted, start, actions, before, index)
+    assert counted.rows == [2] * alike + [5] * (8 - alike)
+    slow = imagine(small_model, small_model.fork(start, index), actions, before[index])
+    for name in ("actions", "latents", "features", "entropy"):
+        torch.testing.assert_close(getattr(found, name), getattr(slow, name))
+    assert_same(judge(small_model, found), judge(small_model, slow))
+
+
+class CountedRows:
+    """A model that notes how many sequences each step imagines."""
+
+    def __init__(self, model) -> None:
+        self._model, self.rows = model, []
+
+    def step(self, state, action):
+        self.rows.append(len(action))
+        return self._model.step(state, action)
+
+    def __getattr__(self, name):
+        return getattr(self._model, name)
+
+
 @torch.inference_mode()
 def test_the_benchmark_s_naive_engine_retraces_likewise(small_model):
     latents, *actions = draw(small_model, 2, 6, 4, 0, switches=True)

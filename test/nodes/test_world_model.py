@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -146,6 +147,25 @@ def test_it_says_what_is_missing_until_the_camera_is_right(ros, start, heartbeat
 
     camera.stop()
     wait_for_message(ros, heartbeats, "camera/image", "silent")
+
+
+def test_it_looks_at_every_picture_and_retraces_one_in_each_step(ros, start, heartbeats):
+    Camera(ros)
+    wait_until_ready(ros, heartbeats)
+    heartbeats.clear()
+    ros.wait(lambda: sum(bool(h.took_part) for h in heartbeats) >= 8, "eight retraced images", 60)
+    retraced = [i for i, heartbeat in enumerate(heartbeats) if heartbeat.took_part]
+    stamps = [h.header.stamp.sec + 1e-9 * h.header.stamp.nanosec for h in heartbeats]
+    since = np.diff([stamps[i] for i in retraced])
+    assert since.min() > 0.5 * SPACE.step_s and since.max() < 1.0
+    for before, heartbeat in pairwise(heartbeats):
+        assert heartbeat.ready and heartbeat.familiarity_error > 0
+        if heartbeat.took_part:
+            assert heartbeat.disagreement > 0
+        else:
+            assert heartbeat.uncertainty == before.uncertainty
+            assert math.isnan(heartbeat.disagreement) and math.isnan(heartbeat.entropy)
+    assert len(retraced) < len(heartbeats)
 
 
 def test_it_imagines_sound_candidates_and_refuses_others_by_name(ros, start, heartbeats):

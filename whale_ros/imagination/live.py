@@ -19,7 +19,7 @@ from torch import Tensor
 from whale_ros.actions.space import DIM
 from whale_ros.actions.timeline import CommandTimeline
 from whale_ros.data.frames import fit
-from whale_ros.imagination.retracing import Retracing, feature_distance, judge
+from whale_ros.imagination.retracing import K, Retracing, feature_distance, judge
 from whale_ros.imagination.right_of_way import Polite, Rank, RightOfWay
 from whale_ros.imagination.rollout import Rollout, imagine
 from whale_ros.world_model.frames import to_bytes, to_float
@@ -45,7 +45,10 @@ class Judgement:
     disagreement: float
     entropy: float
     took_part: np.ndarray  # (len(K),) bool, which k retraced it
-    unfamiliarity: float
+
+
+# Of a picture that was not retraced.
+NOT_JUDGED = Judgement(False, math.nan, math.nan, math.nan, np.zeros(len(K), dtype=bool))
 
 
 @dataclass
@@ -72,15 +75,15 @@ class _Frame:
 def imagine_after(model: WhaleST, codes: Tensor, past: Tensor, actions: Tensor) -> Rollout:
     """What follows observed codes (B, T, N, C) and the actions (B, T-1, 7) between them.
 
-    actions: (B * K, H, 7), K candidates for each of the observed pasts.
+    actions: (B * K, H, 7), K candidates for each of the observed pasts. Where those of one past
+    begin alike, as a planner's do with what is settled, that is imagined once for all of them.
     z is held: inferring it anew after every imagined frame gains next to nothing
     (docs/results.md) and costs a fifth of the time.
     """
     z = model.behavior.infer(codes, model.normalised(past))[:, -1]
     index = torch.arange(len(codes), device=codes.device)
     index = index.repeat_interleave(len(actions) // len(codes))
-    state = model.fork(model.start(codes, past, z), index)
-    return imagine(model, state, actions, past[index])
+    return imagine(model, model.start(codes, past, z), actions, past, index)
 
 
 class CarryOver:
@@ -145,15 +148,15 @@ class LiveModel:
         other.predict((HISTORY - 1) * self._step_s, np.zeros((8, MAX_HORIZON, DIM)), commands)
         other.judge(commands)
 
-    @property
-    def is_imagining(self) -> bool:
-        """Whether candidates are being imagined, which judging slows down."""
-        return self._way.is_imagining
-
     def set_goal(self, image: np.ndarray) -> None:
         """What the scene should look like in the end, (height, width, 3) uint8 RGB."""
         _, codes = self._encode([image])
         self._goal = self.model.features(codes[0])
+
+    @torch.inference_mode()
+    def unfamiliarity(self) -> float:
+        """Of the newest picture; takes no longer than to take it in. Raises NotReady."""
+        return float(self.model.familiarity(self._aligned()[-1].picture.unsqueeze(0)))
 
     @torch.inference_mode()
     def judge(self, commands: CommandTimeline) -> Judgement:
@@ -169,7 +172,6 @@ class LiveModel:
             disagreement=float(retracing.disagreement[0, 0]),
             entropy=float(retracing.entropy[0, 0]),
             took_part=retracing.took_part[0, 0].numpy(),
-            unfamiliarity=float(self.model.familiarity(frames[-1].picture.unsqueeze(0))),
         )
 
     @torch.inference_mode()

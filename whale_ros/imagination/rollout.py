@@ -31,13 +31,31 @@ class Rollout:
 
 
 @torch.inference_mode()
-def imagine(model: WorldModel, state: Any, actions: Tensor, past_actions: Tensor) -> Rollout:
+def imagine(
+    model: WorldModel,
+    state: Any,
+    actions: Tensor,
+    past_actions: Tensor,
+    index: Tensor | None = None,
+) -> Rollout:
     """Imagine the frames that follow `state` under actions (B, H, 7).
 
     past_actions: (B, T-1, 7), those that led to `state`.
+    index: (B,) ascending, which sequence of `state` and `past_actions` each row continues, each at
+    least once. What the rows of all of them have in common at first is imagined once for each.
     """
-    outputs = []
-    for action in actions.unbind(1):
+    outputs, alike = [], 0
+    if index is not None:
+        first = torch.searchsorted(index, torch.arange(len(past_actions), device=index.device))
+        same = (actions == actions[first][index]).all(2).all(0)
+        alike = int(same.cummin(0).values.sum())
+        for action in actions[first, :alike].unbind(1):
+            state, output = model.step(state, action)
+            outputs.append(
+                StepOutput(output.latent[index], output.features[index], output.entropy[index])
+            )
+        state, past_actions = model.fork(state, index), past_actions[index]
+    for action in actions[:, alike:].unbind(1):
         state, output = model.step(state, action)
         outputs.append(output)
     return Rollout(

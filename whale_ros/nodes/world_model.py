@@ -29,7 +29,7 @@ from whale_ros.imagination.device_errors import (
     is_for_good,
     is_out_of_memory,
 )
-from whale_ros.imagination.live import NotReady
+from whale_ros.imagination.live import NOT_JUDGED, Judgement, LiveModel, NotReady
 from whale_ros.imagination.loaded import Loaded, load
 from whale_ros.imagination.retracing import bits
 from whale_ros.memory import keep_freed_memory
@@ -43,7 +43,9 @@ from whale_ros.nodes.topics import hearing, why_silent
 from whale_ros.world_model.checkpoint import CheckpointError
 
 KEPT_IMAGES = 10
-LONGEST_PAUSE_S = 0.2  # between two heartbeats; with 0.1 plans came later and no heartbeat sooner
+# Of the time for judging, so that a slow machine can imagine and hear too. But an uncertainty is
+# carried over for CARRY_OVER_S at most.
+JUDGING_SHARE, LONGEST_PAUSE_S = 1 / 3, 0.5
 COMMAND_TIMEOUT_S = 0.5  # the gate commands a hundred times a second, also while it holds
 
 PARAMETERS = (
@@ -109,6 +111,7 @@ class WorldModelNode(LeanLifecycleNode):
         # A few, so that the history has no gap when judging one takes longer than a period.
         self._images: deque[Image] = deque(maxlen=KEPT_IMAGES)
         self._image_arrived = threading.Condition()
+        self._judge_at = -math.inf  # steady clock: not before
         self._why_not_ready = "not configured"
         self._running = False
         self._watcher = threading.Thread()
@@ -301,7 +304,8 @@ class WorldModelNode(LeanLifecycleNode):
         except BadImage as error:
             self.get_logger().error(f"goal_image refused: {error}")
 
-    # The present, judged with every image.
+    # The present. Each picture is looked at, and one in each step of the model retraced: what takes
+    # long is done as often as it was when the thresholds were found.
 
     def _watch(self) -> None:
         while self._running:
@@ -310,9 +314,8 @@ class WorldModelNode(LeanLifecycleNode):
                     self._image_arrived.wait(0.5)
                 messages = list(self._images)
                 self._images.clear()
-            began = time.monotonic()
             try:
-                heartbeat = self._judge(messages)
+                heartbeat = self._look(messages)
             except Exception as error:  # whatever it is, the gate must hear that nothing is known
                 if not rclpy.ok():
                     return
@@ -325,15 +328,9 @@ class WorldModelNode(LeanLifecycleNode):
                 self.get_logger().warning(heartbeat.message, throttle_duration_sec=2.0)
             if self._running:
                 self._uncertainty.publish(heartbeat)
-            # Half of the time is for imagining, however fast the camera is; on a machine that has
-            # become slow less, or the gate would wait too long for the next heartbeat.
-            if self._loaded is not None and self._loaded.live.is_imagining:
-                with self._image_arrived:
-                    pause_s = min(time.monotonic() - began, LONGEST_PAUSE_S)
-                    self._image_arrived.wait_for(lambda: not self._running, pause_s)
 
-    def _judge(self, messages: list[Image]) -> Uncertainty:
-        """Take all in, and judge the newest."""
+    def _look(self, messages: list[Image]) -> Uncertainty:
+        """Take all in, and say what is known of the newest."""
         if why := self._shortages.why_not():
             return self._not_ready(why)
         if not messages:
@@ -353,13 +350,14 @@ class WorldModelNode(LeanLifecycleNode):
             )
             if why := trust.why_not():
                 return self._not_ready(why)
-            judgement = live.judge(self.command_history())
+            unfamiliarity, commands = live.unfamiliarity(), self.command_history()
+            judgement = self._judge(live, commands) if self._is_due(loaded) else NOT_JUDGED
         except (BadImage, NotReady) as error:
             return self._not_ready(str(error))
         value = loaded.carry_over(stamp_s, judgement.retraced, judgement.uncertainty)
         if trust.factor is not None:
             scales = trust.factor.calibration.scales
-            scores = value / scales.live_uncertainty, judgement.unfamiliarity / scales.unfamiliarity
+            scores = value / scales.live_uncertainty, unfamiliarity / scales.unfamiliarity
             trust.factor.see_image(stamp_s, *scores)
         trust.use()
         return Uncertainty(
@@ -371,12 +369,24 @@ class WorldModelNode(LeanLifecycleNode):
             product=judgement.disagreement * judgement.entropy,
             sum=judgement.disagreement + judgement.entropy,
             took_part=bits(judgement.took_part),
-            familiarity_error=judgement.unfamiliarity,
+            familiarity_error=unfamiliarity,
             threshold=trust.threshold("live_uncertainty"),
             familiarity_threshold=trust.threshold("unfamiliarity"),
             checkpoint=loaded.card.sha256,
             latency_s=self.get_clock().now().nanoseconds * 1e-9 - stamp_s,
         )
+
+    def _is_due(self, loaded: Loaded) -> bool:
+        """Whether to retrace this picture."""
+        return math.isnan(loaded.carry_over.value) or time.monotonic() >= self._judge_at
+
+    def _judge(self, live: LiveModel, commands: CommandTimeline) -> Judgement:
+        began = time.monotonic()
+        judgement = live.judge(commands)
+        pause_s = min((time.monotonic() - began) / JUDGING_SHARE, LONGEST_PAUSE_S)
+        # Pictures come when they come: a quarter of a step too soon is better than half too late.
+        self._judge_at = began + max(0.75 * live.model.action_space.step_s, pause_s)
+        return judgement
 
     def _not_ready(self, why: str) -> Uncertainty:
         unknown, loaded = float("nan"), self._loaded
