@@ -110,7 +110,7 @@ def _choose(actions, proposed, imagined, space):
         uncertainty,
         1.0,
         [judged_part(a, used) for a, used in zip(actions, took_part, strict=True)],
-        Weights().cost(imagined.goal_distance[:, -1].cpu().numpy(), None, uncertainty),
+        Weights().cost(imagined.goal_distance[:, -1].cpu().numpy(), None, None, uncertainty),
         deviation(actions, proposed["policy"], MAX_HORIZON - SETTLED, space),
         0.3,
         [None] * len(actions),

@@ -522,6 +522,33 @@ def test_a_search_comes_nearer_to_a_goal_pose_round_after_round(planner, ros, me
     assert distance(chosen) < 0.07
 
 
+def test_a_search_turns_towards_the_orientation_of_a_goal_pose(planner, ros):
+    around = planner(
+        proposes=False,
+        method="cem",
+        rounds=4,
+        sample_without_policy=True,
+        turn_weight=10.0,
+        image_weight=0.0,
+    )
+    goals = ros.node.create_publisher(PoseStamped, "goal_pose", LATCHED)
+    ros.wait(goals.get_subscription_count, "the planner's subscription")
+    goal, wanted = PoseStamped(), 0.6  # rad about z
+    goal.header.frame_id = "base"
+    goal.pose.orientation.z, goal.pose.orientation.w = np.sin(wanted / 2), np.cos(wanted / 2)
+    goals.publish(goal)
+    around.ros.spin(0.2)
+    decision = around.decision(lambda d: is_approval(d) and "/best so far" in str(ids(d)))
+    left = {
+        candidate.id: np.linalg.norm(
+            [0, 0, wanted] - actions_of(candidate)[:, 3:6].sum(0)  # nearly, for turns so small
+        )
+        for candidate in decision.candidates
+    }
+    assert left[decision.chosen_id] == pytest.approx(min(left.values()), abs=0.02)
+    assert left[decision.chosen_id] < 0.9 * wanted
+
+
 @pytest.mark.parametrize("method", ["policy", "cem"])
 def test_what_it_invents_is_no_faster_than_the_gate_allows(planner, method):
     around = planner(

@@ -216,6 +216,7 @@ class _Planner:
             self._weights.cost(
                 imagined.goal_distance[:, -1].numpy(),
                 None,
+                None,
                 uncertainty,
                 None if imagined.steps_to_goal is None else imagined.steps_to_goal[:, -1].numpy(),
             ),

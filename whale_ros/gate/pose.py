@@ -43,7 +43,7 @@ class PoseWatch:
     def feed(self, now: Now, pose: Pose) -> str | None:
         """None if the pose counts, else why it is dropped."""
         was_alive = self.watchdog.check(now).ok
-        bad = self._why_bad(pose)
+        bad = why_bad(pose, self.config.frame)
         reason = self.watchdog.feed(now, pose.stamp, bad)
         if bad:
             self._bad_since = now.steady if self._bad_since is None else self._bad_since
@@ -74,16 +74,6 @@ class PoseWatch:
         self._jump, self._jump_message = 0.0, "no jump"
         return check
 
-    def _why_bad(self, pose: Pose) -> str | None:
-        if pose.frame != self.config.frame:
-            return f"its frame is {pose.frame!r}, expected {self.config.frame!r}"
-        if not (np.isfinite(pose.position).all() and np.isfinite(pose.quaternion).all()):
-            return "it is not finite"
-        norm = float(np.linalg.norm(pose.quaternion))
-        if abs(norm - 1.0) > QUATERNION_TOLERANCE:
-            return f"its quaternion has norm {norm:.4f}, not 1"
-        return None
-
     def _measure_jump(self, before: Pose, after: Pose) -> None:
         seconds = after.stamp - before.stamp
         metres = float(np.linalg.norm(after.position - before.position))
@@ -100,3 +90,15 @@ class PoseWatch:
                 f"pose moved {metres:.4f} m and {radians:.3f} rad in {seconds:.3f} s, "
                 f"limit {limit_m:.4f} m and {limit_rad:.3f} rad"
             )
+
+
+def why_bad(pose: Pose, frame: str) -> str | None:
+    """Why a pose cannot be used where it should be in this frame; None if it can."""
+    if pose.frame != frame:
+        return f"its frame is {pose.frame!r}, expected {frame!r}"
+    if not (np.isfinite(pose.position).all() and np.isfinite(pose.quaternion).all()):
+        return "it is not finite"
+    norm = float(np.linalg.norm(pose.quaternion))
+    if abs(norm - 1.0) > QUATERNION_TOLERANCE:
+        return f"its quaternion has norm {norm:.4f}, not 1"
+    return None

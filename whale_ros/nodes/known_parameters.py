@@ -92,6 +92,7 @@ KNOWN = frozenset(
         "threads",
         "timeout_s",
         "trip_cycles",
+        "turn_weight",
         "uncertainty_topic",
         "uncertainty_weight",
         "value_weight",

@@ -27,6 +27,7 @@ from std_srvs.srv import Trigger
 
 from whale_ros.actions.space import GRIPPER
 from whale_ros.gate.confidence import MAX_UNCERTAINTY
+from whale_ros.gate.pose import Pose, why_bad
 from whale_ros.msg import (
     ActionSequence,
     ApprovedChunk,
@@ -36,6 +37,7 @@ from whale_ros.msg import (
     Uncertainty,
 )
 from whale_ros.nodes.decision_log import DecisionLog
+from whale_ros.nodes.gate_messages import to_pose
 from whale_ros.nodes.lean_node import LeanLifecycleNode
 from whale_ros.nodes.parameters import BadParameter, declare, refuse
 from whale_ros.nodes.planner_parameters import PARAMETERS, whole_steps, why_contradictory
@@ -57,7 +59,7 @@ from whale_ros.planning.commitment import (
     settle,
 )
 from whale_ros.planning.impasse import Impasse
-from whale_ros.planning.objectives import Weights, ends
+from whale_ros.planning.objectives import Weights, ends, turns_left
 from whale_ros.planning.proposals import deviation, fit, propose
 from whale_ros.planning.screening import Choice, choose, judged_part, why_leaves
 from whale_ros.planning.search import Search
@@ -118,7 +120,7 @@ class PlannerNode(LeanLifecycleNode):
         searches = values["method"] != "policy"
         self._search = Search(values["method"], self._space, self._limits) if searches else None
         self._impasse = Impasse(values["when_nothing_passes"])
-        self._goal: np.ndarray | None = None  # (3,) position of the goal pose
+        self._goal: Pose | None = None
         self._active = False
         self._session = uuid.uuid4().hex
         self._chunks_sent = 0
@@ -127,7 +129,7 @@ class PlannerNode(LeanLifecycleNode):
         self._policy_problem = ""
         self._heartbeat: tuple[float, Uncertainty] | None = None  # with its arrival
         self._gate: tuple[float, GateStatus] | None = None
-        self._pose: tuple[float, np.ndarray] | None = None
+        self._pose: tuple[float, Pose] | None = None
         self._moved_at = self._moved_s = -math.inf  # when the gate last executed: steady, ROS
         self._gripper = 0.0
         self._running: RunningChunk | None = None
@@ -207,21 +209,18 @@ class PlannerNode(LeanLifecycleNode):
             self._moved_at, self._moved_s = time.monotonic(), self._now()
 
     def _on_pose(self, message: PoseStamped) -> None:
-        p = message.pose.position
-        position = np.array([p.x, p.y, p.z])
-        if np.isfinite(position).all() and message.header.frame_id == self._values["base_frame"]:
-            self._pose = time.monotonic(), position
+        pose = to_pose(message)
+        if why_bad(pose, self._values["base_frame"]) is None:
+            self._pose = time.monotonic(), pose
 
     def _on_gripper(self, message: Float64) -> None:
         if 0 <= message.data <= 1:
             self._gripper = message.data
 
     def _on_goal_pose(self, message: PoseStamped) -> None:
-        p, base = message.pose.position, self._values["base_frame"]
-        goal = np.array([p.x, p.y, p.z])
-        if message.header.frame_id != base or not np.isfinite(goal).all():
-            frame = message.header.frame_id
-            self.get_logger().error(f"goal pose refused: frame {frame!r}, {goal}; use {base!r}")
+        goal = to_pose(message)
+        if why := why_bad(goal, self._values["base_frame"]):
+            self.get_logger().error(f"goal pose refused: {why}")
             return
         self._goal = goal
 
@@ -329,7 +328,7 @@ class PlannerNode(LeanLifecycleNode):
     def _position(self) -> np.ndarray:
         """(3,) of the end effector, newest; only where _why_blind has nothing to say."""
         assert self._pose is not None
-        return self._pose[1]
+        return self._pose[1].position
 
     def _why_no_policy(self) -> str:
         if self._policy_problem:
@@ -529,6 +528,7 @@ class PlannerNode(LeanLifecycleNode):
         weights = Weights(
             values["image_weight"],
             values["pose_weight"],
+            values["turn_weight"],
             values["uncertainty_weight"],
             values["value_weight"],
         )
@@ -539,10 +539,12 @@ class PlannerNode(LeanLifecycleNode):
         position = self._position()
         passed = max(0.0, (self._now() - question.settled.start_s) / self._space.step_s)
         obstacles = [why_leaves(c, passed, position, low, high) for c in question.candidates]
-        pose = None
-        if self._goal is not None:
+        away = turn = None
+        if self._goal is not None and self._pose is not None:
             goal_ends = ends(question.candidates, passed, position)
-            pose = np.linalg.norm(goal_ends - self._goal, axis=1)
+            away = np.linalg.norm(goal_ends - self._goal.position, axis=1)
+            orientation = self._pose[1].quaternion
+            turn = turns_left(question.candidates, passed, orientation, self._goal.quaternion)
         return choose(
             question.names,
             uncertainty,
@@ -553,7 +555,8 @@ class PlannerNode(LeanLifecycleNode):
             ],
             weights.cost(
                 np.array(image) if image else None,
-                pose,
+                away,
+                turn,
                 uncertainty,
                 np.array(left) if left else None,
             ),

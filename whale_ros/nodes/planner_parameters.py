@@ -52,6 +52,12 @@ PARAMETERS = (
         range=(0.0, 1000.0),
     ),
     Parameter(
+        "turn_weight",
+        0.0,
+        "Of the angle of the end effector to the goal pose's orientation, per radian.",
+        range=(0.0, 100.0),
+    ),
+    Parameter(
         "value_weight",
         0.0,
         "Of the steps left to the goal image, as a learned value reads them (`whale train-value`); "
@@ -140,7 +146,7 @@ PARAMETERS = (
         read_only=True,
     ),
     Parameter(
-        "goal_pose_topic", "goal_pose", "PoseStamped in base_frame, in; its position counts.",
+        "goal_pose_topic", "goal_pose", "PoseStamped in base_frame, in.",
         read_only=True,
     ),
     Parameter("candidates_topic", "policy/candidates", "CandidateSet, in.", read_only=True),
