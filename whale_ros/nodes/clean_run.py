@@ -78,7 +78,7 @@ class _Observer(Operator):
         self._counts = False
         self._last: tuple[float, GateStatus] | None = None
         self._decided = ""
-        self.create_subscription(PlanDecision, "planner/decision", self._on_decision, ALL)
+        self.poll(PlanDecision, "planner/decision", self._on_decision, ALL)
 
     def count(self, on: bool) -> None:
         self._counts, self._last = on, None

@@ -27,11 +27,10 @@ class DemoObserver(Operator):
     def __init__(self) -> None:
         super().__init__("demo_observer")
         self.log = DemoLog()
-        subscribe = self.create_subscription
-        subscribe(TwistStamped, "arm/twist_command", self._note_command, ALL)
-        subscribe(PoseStamped, "ee_pose", self._note_pose, ALL_BEST_EFFORT)
-        subscribe(PlanDecision, "planner/decision", self._note_decision, ALL)
-        subscribe(Image, "camera/image", self._note_image, ALL_BEST_EFFORT)
+        self.poll(TwistStamped, "arm/twist_command", self._note_command, ALL)
+        self.poll(PoseStamped, "ee_pose", self._note_pose, ALL_BEST_EFFORT)
+        self.poll(PlanDecision, "planner/decision", self._note_decision, ALL)
+        self.poll(Image, "camera/image", self._note_image, ALL_BEST_EFFORT)
 
     def on_gate(self, message: GateStatus) -> None:
         super().on_gate(message)

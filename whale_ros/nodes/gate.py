@@ -55,8 +55,9 @@ STUCK_S = 0.1  # without a cycle after an exception: there will be none
 UNKNOWN = "_NODE_NAME_UNKNOWN_"  # ROS's word until it has heard who a publisher belongs to
 GRIPPER_EVERY = 10  # cycles, unless it changes: a gripper keeps its last command
 GRAPH_PERIOD_S = 0.05  # how often other commanders are looked for
+TOPICS_PERIOD_S = 0.1  # how often it is asked whether all topics fit, which takes longer
 READ_CLOCKS_TRIES = 10
-STATUS_PERIOD_S = 0.05  # between statuses in which nothing but numbers has changed
+STATUS_PERIOD_S = 0.1  # between statuses in which nothing but numbers has changed
 
 
 NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -87,7 +88,8 @@ class GateNode(LeanNode):
         )
         self._lateness: deque[float] = deque(maxlen=1000)
         self._due = math.inf
-        self._graph_due = 0.0
+        self._graph_due = self._topics_due = 0.0
+        self._problems: dict[str, str] = {}  # of topics, by parameter
         self._status: Status | None = None
         self._told = ""
         self._status_due = 0.0
@@ -110,13 +112,9 @@ class GateNode(LeanNode):
             (Uncertainty, "uncertainty_topic", self._on_uncertainty, NEWEST, False),
             (ApprovedChunk, "chunk_topic", self._on_chunk, RELIABLE, False),
         ):
-            self.create_subscription(
-                message_type, values[topic], self._guard(callback), qos, raw=raw
-            )
+            self.poll(message_type, values[topic], self._guard(callback), qos, raw=raw)
         if values["estop_topic"]:
-            self.create_subscription(
-                Bool, values["estop_topic"], self._guard(self._on_estop), NO_PRESS_LOST
-            )
+            self.poll(Bool, values["estop_topic"], self._guard(self._on_estop), NO_PRESS_LOST)
         self.create_service(Trigger, "~/stop", self._on_stop)
         self.create_service(Trigger, "~/reset", self._on_reset)
         self.create_service(SetGateMode, "~/set_mode", self._on_set_mode)
@@ -212,7 +210,9 @@ class GateNode(LeanNode):
         self._measure_lateness(now.steady)
         before = self._status
         try:
+            self.take_polled()
             self._look_at_graph(now)
+            now = self._now()  # not before what was heard
             command, self._status = self._gate.cycle(now)
         except Exception as error:
             command, self._status = self.fail(error)
@@ -354,6 +354,13 @@ class GateNode(LeanNode):
             for topic in (self._values["command_topic"], self._values["gripper_command_topic"])
             for name in self._other_publishers(topic)
         ]
+        if now.steady >= self._topics_due:
+            self._topics_due = now.steady + TOPICS_PERIOD_S
+            self._problems = self._why_unfit()
+        self._gate.on_graph(self._problems, tuple(others))
+
+    def _why_unfit(self) -> dict[str, str]:
+        """Problems of topics, by parameter."""
         problems = {}
         checks = self._status.checks if self._status else ()
         unheard = {check.name for check in checks if math.isinf(check.value)}
@@ -378,7 +385,7 @@ class GateNode(LeanNode):
         ):
             if problem := why_unheard(self, self._values[topic], message_type):
                 problems[topic] = problem
-        self._gate.on_graph(problems, tuple(others))
+        return problems
 
     def _other_publishers(self, topic: str) -> list[str]:
         """Nodes that publish a topic which is ours alone."""

@@ -14,6 +14,8 @@ from rclpy.qos import QoSPolicyKind, QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
 
+from whale_ros.nodes.polled import Polled, take_all
+
 QOS_PARAMETERS = QoSOverridingOptions(
     (
         QoSPolicyKind.HISTORY,
@@ -30,7 +32,31 @@ class LeanNode(Node):
     They only log, and take a fifth of what each message costs (`benchmarks/node.py`). Where nothing
     arrives, `whale_ros.nodes.topics` says why. History, depth, reliability and durability of each
     topic are parameters, as ROS names them: `qos_overrides./camera/image.subscription.reliability`.
+    What comes often and can wait a little is not subscribed but polled.
     """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self._polled: dict[Callable, Subscription] = {}
+        self._polled_group = Polled()
+        super().__init__(*arguments, **options)
+
+    def poll(
+        self,
+        msg_type: type,
+        topic: str,
+        callback: Callable,
+        qos_profile: QoSProfile | int,
+        **options: Any,
+    ) -> None:
+        """As `create_subscription`, but callbacks are called in `take_polled` only."""
+        self._polled[callback] = self.create_subscription(
+            msg_type, topic, callback, qos_profile, callback_group=self._polled_group, **options
+        )
+
+    def take_polled(self) -> None:
+        """Call the callbacks for what has come of all polled topics, in the order it came in."""
+        for _, callback, message, _ in take_all(self._polled):
+            callback(message)
 
     def create_publisher(
         self, msg_type: type, topic: str, qos_profile: QoSProfile | int, **options: Any

@@ -44,10 +44,9 @@ class Operator(LeanNode):
         self._episode = 0
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self)
-        subscribe = self.create_subscription
-        subscribe(GateStatus, "gate/status", self.on_gate, LATCHED)
-        subscribe(Uncertainty, "world_model/uncertainty", self.on_heartbeat, ALL_BEST_EFFORT)
-        subscribe(SimState, "sim_robot/state", self._on_state, ALL_BEST_EFFORT)
+        self.poll(GateStatus, "gate/status", self.on_gate, LATCHED)
+        self.poll(Uncertainty, "world_model/uncertainty", self.on_heartbeat, ALL_BEST_EFFORT)
+        self.poll(SimState, "sim_robot/state", self._on_state, ALL_BEST_EFFORT)
         self._reset: Client = self.create_client(ResetTask, "sim_robot/reset_task")
         self._unlatch: Client = self.create_client(Trigger, "gate/reset")
         self._mode: Client = self.create_client(SetGateMode, "gate/set_mode")
@@ -55,7 +54,8 @@ class Operator(LeanNode):
         self._policy: Client = self.create_client(SetParameters, "scripted_policy/set_parameters")
 
     def spin_once(self) -> None:
-        self._executor.spin_once(timeout_sec=0.02)
+        self._executor.spin_once(timeout_sec=0.05)
+        self.take_polled()
 
     def now(self) -> float:
         return self.get_clock().now().nanoseconds * 1e-9

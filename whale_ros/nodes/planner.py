@@ -146,13 +146,12 @@ class PlannerNode(LeanLifecycleNode):
         self._open_question.publish(String())
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 1)
         self._predict: Client = self.create_client(Predict, values["predict_service"])
-        subscribe = self.create_subscription
-        subscribe(CandidateSet, values["candidates_topic"], self._on_candidates, 1)
-        subscribe(Uncertainty, values["uncertainty_topic"], self._on_heartbeat, NEWEST)
-        subscribe(GateStatus, values["gate_status_topic"], self._on_gate, 1)
-        subscribe(PoseStamped, values["pose_topic"], self._on_pose, NEWEST)
-        subscribe(Float64, values["gripper_command_topic"], self._on_gripper, 1)
-        subscribe(PoseStamped, values["goal_pose_topic"], self._on_goal_pose, 1)
+        self.create_subscription(CandidateSet, values["candidates_topic"], self._on_candidates, 1)
+        self.poll(Uncertainty, values["uncertainty_topic"], self._on_heartbeat, NEWEST)
+        self.poll(GateStatus, values["gate_status_topic"], self._on_gate, 1)
+        self.poll(PoseStamped, values["pose_topic"], self._on_pose, NEWEST)
+        self.poll(Float64, values["gripper_command_topic"], self._on_gripper, 1)
+        self.create_subscription(PoseStamped, values["goal_pose_topic"], self._on_goal_pose, 1)
         self._go_on = self.resolve_service_name("~/go_on")
         self.create_service(Trigger, self._go_on, self._on_go_on)
         self._screening = Screening(self, values, self._space, self._why_blind, self._position)
@@ -235,6 +234,7 @@ class PlannerNode(LeanLifecycleNode):
     # Planning
 
     def _tick(self) -> None:
+        self.take_polled()
         if not self._active:
             return
         now = self._now()

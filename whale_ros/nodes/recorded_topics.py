@@ -5,12 +5,10 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from operator import itemgetter
 from time import monotonic
 from typing import Any
 
 import yaml
-from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
@@ -19,29 +17,13 @@ from rclpy.topic_endpoint_info import TopicEndpointInfo
 from whale_ros.data.bag_writer import Topic
 from whale_ros.data.conventions import TYPES
 from whale_ros.nodes.message_definitions import UnknownType, definition, message_class
+from whale_ros.nodes.polled import Polled, take_all
 from whale_ros.nodes.topics import type_name, why_silent, wrong_type
 
 LATCHED = 20  # messages of a topic that are there before an episode begins, as of /tf_static
 
 # key, topic, message, when it was sent and received [ns], and received by a steady clock [s]
 OnMessage = Callable[[str, Topic, bytes, int, int, float], None]
-
-
-class _Polled(CallbackGroup):
-    """Of subscriptions that the executor does not wait for.
-
-    It would wake up for every message, which costs more than to take and to write it
-    (`benchmarks/recording.py`).
-    """
-
-    def can_execute(self, entity: Any) -> bool:
-        return False
-
-    def beginning_execution(self, entity: Any) -> bool:
-        return False
-
-    def ending_execution(self, entity: Any) -> None:
-        pass
 
 
 class RecordedTopics:
@@ -60,7 +42,7 @@ class RecordedTopics:
             self._types["command"] = TYPES["pose"]
         self.topics: dict[str, Topic] = {}  # by key, of those that are subscribed
         self._subscriptions: dict[str, Subscription] = {}
-        self._polled = _Polled()
+        self._polled = Polled()
         self._last: dict[str, deque[tuple[bytes, int]]] = {}
         self.refused: dict[str, str] = {}  # by key, in words, of those that cannot be
 
@@ -77,17 +59,10 @@ class RecordedTopics:
 
     def take(self) -> None:
         """Hand over what has come since the last time, in the order in which it came."""
-        come = []
-        for key, subscription in self._subscriptions.items():
-            with subscription.handle:
-                while taken := subscription.handle.take_message(subscription.msg_type, True):
-                    message, info = taken
-                    come.append(
-                        (info["received_timestamp"], key, message, info["source_timestamp"])
-                    )
+        come = take_all(self._subscriptions)
         # Once for all, so that they keep their order when this process has to wait.
         wall, now, steady_s = time.time_ns(), self._node.get_clock().now().nanoseconds, monotonic()
-        for received, key, message, sent in sorted(come, key=itemgetter(0)):
+        for received, key, message, sent in come:
             # Not every middleware tells when a message was received.
             age = max(0, wall - received) if received > 0 else 0
             if key in self._last:

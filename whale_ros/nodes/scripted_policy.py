@@ -52,9 +52,9 @@ class ScriptedPolicyNode(LeanNode):
         self._executing = False
         self._behavior: tuple[tuple, Behavior] | None = None  # with what it was made for
         self._publisher = self.create_publisher(CandidateSet, values["candidates_topic"], 1)
-        self.create_subscription(SimState, values["state_topic"], self._on_state, 1)
+        self.poll(SimState, values["state_topic"], self._on_state, 1)
         self.create_subscription(ApprovedChunk, values["chunk_topic"], self._on_chunk, 1)
-        self.create_subscription(GateStatus, values["gate_status_topic"], self._on_gate, 1)
+        self.poll(GateStatus, values["gate_status_topic"], self._on_gate, 1)
         self.create_timer(1 / values["rate_hz"], self._propose)
 
     def _on_state(self, message: SimState) -> None:
@@ -73,6 +73,7 @@ class ScriptedPolicyNode(LeanNode):
         self._executing = message.state == GateStatus.EXECUTING
 
     def _propose(self) -> None:
+        self.take_polled()
         state = self._state
         if state is None:
             return

@@ -109,10 +109,10 @@ class SimRobot(LeanNode):
         self._states = self.create_publisher(SimState, "~/state", 1)
         self._goals = self.create_publisher(Image, values["goal_topic"], LATCHED)
         if values["command_type"] == "twist":
-            self.create_subscription(TwistStamped, values["command_topic"], self._on_twist, 1)
+            self.poll(TwistStamped, values["command_topic"], self._on_twist, 1)
         else:
-            self.create_subscription(PoseStamped, values["command_topic"], self._on_pose, 1)
-        self.create_subscription(Float64, values["gripper_command_topic"], self._on_gripper, 1)
+            self.poll(PoseStamped, values["command_topic"], self._on_pose, 1)
+        self.poll(Float64, values["gripper_command_topic"], self._on_gripper, 1)
         self.create_service(ResetTask, "~/reset_task", self._on_reset_task)
         self.create_service(Degrade, "~/degrade", self._on_degrade)
 
@@ -139,6 +139,7 @@ class SimRobot(LeanNode):
         self._robot.run(self._after_step, self._is_running)
 
     def _after_step(self, count: int) -> None:
+        self.take_polled()
         self._contact_force = max(self._contact_force, self._robot.arm.contact_force)
         picture_due = count % self._camera_every == 0
         if not picture_due and count % self._pose_every:
@@ -211,7 +212,7 @@ class SimRobot(LeanNode):
         message.header.frame_id = self._values["camera_frame"]
         return message
 
-    # Executor's thread
+    # Commands, in the physics thread too
 
     def _on_twist(self, message: TwistStamped) -> None:
         linear, angular = message.twist.linear, message.twist.angular
@@ -249,6 +250,8 @@ class SimRobot(LeanNode):
 
     def _ignore(self, what: str) -> None:
         self.get_logger().warning(f"ignored a command with {what}", throttle_duration_sec=2.0)
+
+    # Executor's thread
 
     def _on_reset_task(self, request, response):
         try:

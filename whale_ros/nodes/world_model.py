@@ -84,6 +84,7 @@ PARAMETERS = (
               range=(1, 64), read_only=True),
 )  # fmt: skip
 
+COMMANDS = QoSProfile(depth=200, reliability=ReliabilityPolicy.BEST_EFFORT)
 CAMERA = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 LATCHED = QoSProfile(
@@ -123,12 +124,10 @@ class WorldModelNode(LeanLifecycleNode):
         self.create_subscription(Image, values["camera_topic"], self._keep_image, CAMERA)
         self.create_subscription(Image, "goal_image", self._take_goal, LATCHED)
         if values["command_type"] == "twist":
-            self.create_subscription(TwistStamped, values["command_topic"], self._log_twist, NEWEST)
+            self.poll(TwistStamped, values["command_topic"], self._log_twist, COMMANDS)
         else:
-            self.create_subscription(PoseStamped, values["command_topic"], self._log_pose, NEWEST)
-        self.create_subscription(
-            Float64, values["gripper_command_topic"], self._log_gripper, NEWEST
-        )
+            self.poll(PoseStamped, values["command_topic"], self._log_pose, COMMANDS)
+        self.poll(Float64, values["gripper_command_topic"], self._log_gripper, COMMANDS)
         if values["adaptive"]:
             self.create_subscription(GateStatus, values["gate_status_topic"], self._on_gate, NEWEST)
             self.create_subscription(PlanDecision, values["decision_topic"], self._on_decision, 1)
@@ -242,6 +241,7 @@ class WorldModelNode(LeanLifecycleNode):
 
     def command_history(self) -> CommandTimeline:
         """What the arm was told. Raises NotReady: without that nothing can be foretold."""
+        self._hear_commands()
         silent_s = time.monotonic() - self._commanded_at
         if silent_s > COMMAND_TIMEOUT_S:
             kind = TwistStamped if self._values["command_type"] == "twist" else PoseStamped
@@ -250,6 +250,11 @@ class WorldModelNode(LeanLifecycleNode):
             raise NotReady(f"no command of the arm was heard {since}: {why}")
         with self._commands_lock:
             return self._commands.copy()
+
+    def _hear_commands(self) -> None:
+        """Also when nobody asks, so that none of long ago counts as heard now."""
+        with self._commands_lock:
+            self.take_polled()
 
     # Callbacks that only store the newest.
 
@@ -291,8 +296,7 @@ class WorldModelNode(LeanLifecycleNode):
 
     def _log_command(self, stamp_s: float) -> None:
         if np.isfinite(self._twist).all() and np.isfinite(self._gripper):
-            with self._commands_lock:
-                self._commands.add(stamp_s, self._twist, self._gripper)
+            self._commands.add(stamp_s, self._twist, self._gripper)
 
     def _take_goal(self, message: Image) -> None:
         try:
@@ -331,6 +335,7 @@ class WorldModelNode(LeanLifecycleNode):
 
     def _look(self, messages: list[Image]) -> Uncertainty:
         """Take all in, and say what is known of the newest."""
+        self._hear_commands()
         if why := self._shortages.why_not():
             return self._not_ready(why)
         if not messages:

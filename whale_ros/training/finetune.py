@@ -42,7 +42,7 @@ RATES, LOW_RANK_RATE = {"tokenizer": 0.3, "behavior": 0.3, "dynamics": 1.0}, 1.0
 LOOKS = 6  # batches of which the held-out loss is the mean
 CHECK_EVERY, PATIENCE = 50, 250  # steps
 STAGES = ("tokenizer", "behavior", "dynamics")
-STEPS = Steps(tokenizer=400, behavior=200, dynamics=800)  # at most
+STEPS = Steps(tokenizer=400, behavior=200, dynamics=400)  # at most
 REPLAYED = 200  # episodes at most, from all over the folder
 
 
