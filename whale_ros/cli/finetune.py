@@ -32,7 +32,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--tokenizer-steps", type=int, default=400, help="at most")
     parser.add_argument("--behavior-steps", type=int, default=200, help="at most")
-    parser.add_argument("--dynamics-steps", type=int, default=800, help="at most")
+    parser.add_argument("--dynamics-steps", type=int, default=400, help="at most")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1, help="of torch")
     parser.add_argument("--device", help="as torch names it; default: a GPU if there is one")
