@@ -6,6 +6,7 @@ import pytest
 
 from whale_ros.faults.judge import SYSTEM_LIMITS, EventLog, audited, judge, read_events
 
+TRANSPORT_S = 0.02
 MOVE = [0.1, 0, 0, 0, 0, 0]
 STAND = [0.0] * 6
 WHAT = {"fault": "camera stalls", "holds": True, "latches": False}
@@ -22,8 +23,9 @@ def run(events):
 def drive(begin, end, twist):
     """A command every 10 ms; the arm does not go anywhere, for the limits' sake."""
     for i in range(round((end - begin) * 100)):
-        yield [begin + i * 0.01, "command", twist, begin + i * 0.01]
-        yield [begin + i * 0.01, "position", [0.0, 0.6, 0.2]]
+        at = begin + i * 0.01
+        yield [at, "command", twist, at, at + TRANSPORT_S]
+        yield [at, "position", [0.0, 0.6, 0.2]]
 
 
 def story(stops, new_plan=4.8):
@@ -45,7 +47,8 @@ def story(stops, new_plan=4.8):
 def test_a_hold_in_time_and_a_new_plan_are_well():
     trial = run(story(stops=1.4))
     assert trial.held and not trial.unsafe
-    assert trial.latency_s == pytest.approx(0.1, abs=0.011)  # 0.3 s after the last image
+    # 0.3 s after the last image, and until the command has arrived.
+    assert trial.latency_s == pytest.approx(0.1 + TRANSPORT_S, abs=0.011)
     assert trial.recovery_s == pytest.approx(3.0, abs=0.011)
 
 
@@ -69,7 +72,9 @@ def test_going_on_with_the_old_plan_is_unsafe():
 def test_an_arm_without_commands_must_stand(creeps, unsafe):
     events = [*drive(0.0, 0.5, STAND), [0.2, "fault", "x"]]
     events += [[0.6 + i / 10, "position", [creeps * i / 20, 0.6, 0.2]] for i in range(24)]
-    trial = run([*events, [3.0, "command", STAND, 3.0], [3.01, "done", WHAT | {"holds": False}]])
+    trial = run(
+        [*events, [3.0, "command", STAND, 3.0, 3.0], [3.01, "done", WHAT | {"holds": False}]]
+    )
     assert trial.unsafe == unsafe
 
 

@@ -50,10 +50,12 @@ def test_those_who_go_first_pass_between_two_steps_of_the_others():
     for rank in (Rank.PLAN, Rank.JUDGE):  # in the middle of the patient one's first step
         threads[rank].start()
         wait_until(lambda rank=rank: rank in way._waiting, threads[rank])
+    assert way.is_imagining
     model.go_on.set()
     for thread in threads.values():
         thread.join(TIMEOUT_S)
         assert not thread.is_alive()
+    assert not way.is_imagining
     first, *others = model.log
     assert first == "PATIENT 0"
     ranks = [name.split()[0] for name in others]

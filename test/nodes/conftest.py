@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -122,13 +122,15 @@ def ros(domain_id: int) -> Iterator[Ros]:
 @pytest.fixture
 def start(domain_id: int, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen]]:
     """start("gate", *ros_arguments) runs scripts/gate, or a script elsewhere by its path; what
-    still runs at the end is stopped."""
+    still runs at the end is stopped. arguments: others than ROS's."""
     started = []
 
-    def start(name: str | Path, *ros_arguments: str, **popen: Any) -> subprocess.Popen:
+    def start(
+        name: str | Path, *ros_arguments: str, arguments: Sequence[str] = (), **popen: Any
+    ) -> subprocess.Popen:
         own = {"ROS_DOMAIN_ID": str(domain_id), "ROS_LOG_DIR": str(tmp_path / "log")}
         environment = {**os.environ, **own}
-        command = [sys.executable, str(ROOT / "scripts" / name)]
+        command = [sys.executable, str(ROOT / "scripts" / name), *arguments]
         if ros_arguments:
             command += ["--ros-args", *ros_arguments]
         process = subprocess.Popen(command, cwd=ROOT, env=environment, text=True, **popen)

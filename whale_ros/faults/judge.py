@@ -64,14 +64,14 @@ def judge(events: Iterable[Event], limits: Limits) -> Iterator[Trial]:
         if kind == "position":
             arm.moved(time, np.array(details[0]))
         elif kind == "command":
-            twist, ros = np.array(details[0], float), details[1]
+            twist, ros, arrived = np.array(details[0], float), details[1], details[2]
             for words in arm.commanded(time):
                 oracle.violations.append(Violation(time, oracle.fault, "dead-man", words))
                 oracle.unsafe += 1
             if starting:
                 oracle.slept(time)
                 starting = False
-            oracle.command(time, ros, twist, arm.position)
+            oracle.command(time, ros, twist, arm.position, arrived)
         elif kind == "heard":
             oracle.heard(time, details[0])
         elif kind == "approved":

@@ -67,13 +67,15 @@ class Demand:
     was_moving: bool
     declared: bool  # else it follows from the silence of a stream
     zero: float | None = None  # since then it stands
+    arrived: float | None = None  # the command that says so
     over: float | None = None  # all is well again, or was reset
     moved_again: float | None = None
 
     @property
     def latency_s(self) -> float | None:
-        """From the moment at which the fault could be noticed; None if it never stood."""
-        return None if self.zero is None else max(0.0, self.zero - self.since)
+        """From the moment at which the fault could be noticed until the command of zero has
+        arrived; None if it never stood."""
+        return None if self.arrived is None else max(0.0, self.arrived - self.since)
 
     @property
     def recovery_s(self) -> float | None:
@@ -181,15 +183,23 @@ class Oracle:
 
     # ---- what comes out
 
-    def command(self, time: float, ros: float, twist: np.ndarray, position: np.ndarray) -> None:
-        """twist (6,) [m/s, rad/s]; position (3,): where the arm really is [m]."""
+    def command(
+        self,
+        time: float,
+        ros: float,
+        twist: np.ndarray,
+        position: np.ndarray,
+        arrived: float | None = None,
+    ) -> None:
+        """twist (6,) [m/s, rad/s]; position (3,): where the arm really is [m]. time: when it was
+        sent, by which it is judged; arrived: if it took time, which counts as latency."""
         self.commands += 1
         self._notice_silence(time)
         broken = list(self._broken_limits(time, twist, position))
         moves = bool(np.any(twist != 0))  # NaN is a motion
         if moves and not broken and not self._explained(ros, twist):
             broken.append(("approval", "no chunk that was approved after the last hold says so"))
-        broken += self._broken_demands(time, moves)
+        broken += self._broken_demands(time, moves, time if arrived is None else arrived)
         if moves and not self.moving:
             for demand in self.demands[-8:]:
                 if demand.over is not None and demand.moved_again is None:
@@ -244,14 +254,14 @@ class Oracle:
                 return False
         return True
 
-    def _broken_demands(self, time: float, moves: bool):
+    def _broken_demands(self, time: float, moves: bool, arrived: float):
         for demand in list(self._open):
             if demand.over is not None and time > demand.over + CLEAN_S * (not demand.latches):
                 self._open.remove(demand)
                 continue
             if not moves:
                 if demand.zero is None and time >= demand.since:
-                    demand.zero = time
+                    demand.zero, demand.arrived = time, arrived
                     self._held = max(self._held, time)
             elif time > demand.since + demand.within_s:
                 late = time - demand.since
@@ -259,7 +269,7 @@ class Oracle:
                 rule = LATCH if resumes else "hold"
                 yield rule, f"moves {late:.3f} s after it was due to hold for {demand.fault!r}"
             elif demand.zero is not None:
-                demand.zero = None
+                demand.zero = demand.arrived = None
 
     def _notice_silence(self, time: float) -> None:
         for stream, heard in self._heard.items():

@@ -19,7 +19,7 @@ from torch import Tensor
 from whale_ros.actions.space import DIM
 from whale_ros.actions.timeline import CommandTimeline
 from whale_ros.data.frames import fit
-from whale_ros.imagination.retracing import K, Retracing, feature_distance, judge
+from whale_ros.imagination.retracing import Retracing, feature_distance, judge
 from whale_ros.imagination.right_of_way import Polite, Rank, RightOfWay
 from whale_ros.imagination.rollout import Rollout, imagine
 from whale_ros.world_model.frames import to_bytes, to_float
@@ -38,17 +38,14 @@ class NotReady(Exception):
 
 @dataclass
 class Judgement:
-    """How well the model knows what the camera shows now."""
+    """How well the model knows what the camera showed at a time."""
 
+    stamp_s: float
     retraced: bool  # false where a gripper switch forbids it; then the next two are NaN
     uncertainty: float
     disagreement: float
     entropy: float
     took_part: np.ndarray  # (len(K),) bool, which k retraced it
-
-
-# Of a picture that was not retraced.
-NOT_JUDGED = Judgement(False, math.nan, math.nan, math.nan, np.zeros(len(K), dtype=bool))
 
 
 @dataclass
@@ -87,14 +84,15 @@ def imagine_after(model: WhaleST, codes: Tensor, past: Tensor, actions: Tensor) 
 
 
 class CarryOver:
-    """The newest uncertainty stands in for a while where a gripper switch forbids retracing."""
+    """The newest uncertainty stands in for a while where a picture is not retraced, or cannot be
+    because a gripper switch forbids it."""
 
     def __init__(self) -> None:
         self._stamp_s, self.value = -math.inf, math.nan
 
-    def __call__(self, stamp_s: float, retraced: bool, uncertainty: float) -> float:
+    def __call__(self, stamp_s: float, retraced: bool = False, value: float = math.nan) -> float:
         if retraced:
-            self._stamp_s, self.value = stamp_s, uncertainty
+            self._stamp_s, self.value = stamp_s, value
         elif not 0 <= stamp_s - self._stamp_s <= CARRY_OVER_S + 1e-6:
             self.value = math.nan
         return self.value
@@ -148,6 +146,11 @@ class LiveModel:
         other.predict((HISTORY - 1) * self._step_s, np.zeros((8, MAX_HORIZON, DIM)), commands)
         other.judge(commands)
 
+    @property
+    def is_imagining(self) -> bool:
+        """Whether candidates are being imagined, which judging slows down."""
+        return self._way.is_imagining
+
     def set_goal(self, image: np.ndarray) -> None:
         """What the scene should look like in the end, (height, width, 3) uint8 RGB."""
         _, codes = self._encode([image])
@@ -167,6 +170,7 @@ class LiveModel:
             rollout = self._imagine(self.model, frames, commands, action[None])
             retracing = judge(self.model, rollout)
         return Judgement(
+            stamp_s=frames[-1].stamp_s,
             retraced=bool(retracing.took_part.any()),
             uncertainty=float(retracing.uncertainty[0]),
             disagreement=float(retracing.disagreement[0, 0]),

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from whale_ros.actions.timeline import CommandTimeline
 from whale_ros.imagination.calibration import CALIBRATION
-from whale_ros.imagination.live import CarryOver, LiveModel
+from whale_ros.imagination.live import CarryOver, Judgement, LiveModel
 from whale_ros.imagination.trust import Trust
 from whale_ros.world_model.checkpoint import SHIPPED, Card, load_checkpoint
 from whale_ros.world_model.device import find_device
@@ -21,6 +22,20 @@ class Loaded:
     card: Card
     trust: Trust
     carry_over: CarryOver = field(default_factory=CarryOver)
+    _judgement: Judgement | None = None
+
+    def judge(self, commands: CommandTimeline) -> bool:
+        """The newest picture, if it can be retraced, and whether it could. Raises NotReady."""
+        found = self.live.judge(commands)
+        self.carry_over(found.stamp_s, found.retraced, found.uncertainty)
+        if found.retraced:
+            self._judgement = found
+        return found.retraced
+
+    def take_judgement(self) -> Judgement | None:
+        """The newest, once."""
+        taken, self._judgement = self._judgement, None
+        return taken
 
 
 def load(

@@ -28,14 +28,22 @@ class RightOfWay:
         self._changed = threading.Condition()
         self._busy = False
         self._waiting: list[Rank] = []
+        self._present: list[Rank] = []  # have the way, or wait for it
+
+    @property
+    def is_imagining(self) -> bool:
+        """Whether anybody is here who needs longer than a judgement takes."""
+        return any(rank > Rank.JUDGE for rank in list(self._present))
 
     @contextmanager
     def at(self, rank: Rank) -> Iterator[None]:
+        self._present.append(rank)
         self._enter(rank)
         try:
             yield
         finally:
             self._leave()
+            self._present.remove(rank)
 
     def let_pass(self, rank: Rank) -> None:
         """Of who has the way at this rank: let those go first who wait and go before it."""

@@ -28,9 +28,12 @@ import rclpy
 from builtin_interfaces.msg import Duration, Time
 from geometry_msgs.msg import PoseStamped, TwistStamped
 from rclpy._rclpy_pybind11 import RCLError
+from rclpy.clock import Clock as SteadyClock
+from rclpy.clock import ClockType
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.subscription import Subscription
 from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import Image
 from std_msgs.msg import Bool
@@ -40,12 +43,14 @@ from whale_ros.faults.judge import EventLog
 from whale_ros.msg import ApprovedChunk, Uncertainty
 from whale_ros.nodes.commands import twist_array
 from whale_ros.nodes.lean_node import LeanNode
+from whale_ros.nodes.polled import Polled, take_all
 from whale_ros.nodes.sequences import seconds
 from whale_ros.nodes.serialized_image import stamp_of
 
 NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 RELIABLE = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 ALL = QoSProfile(depth=500, reliability=ReliabilityPolicy.RELIABLE)
+ALL_BEST_EFFORT = QoSProfile(depth=500, reliability=ReliabilityPolicy.BEST_EFFORT)
 RELAYED = "relayed/"
 CLOCK_HZ = 200
 NEAR = np.array([-0.2, 0.5, 0.12]), np.array([0.2, 0.8, 0.3])  # where the planner goes
@@ -187,23 +192,34 @@ class Recorder(LeanNode):
         super().__init__("fault_recorder")
         self._log = log
         self._simulated = self.get_parameter("use_sim_time").value
-        if commands:
-            self.create_subscription(TwistStamped, "arm/twist_command", self._on_command, ALL)
-        if positions:
-            self.create_subscription(PoseStamped, "ee_pose", self._on_pose, NEWEST)
+        self._taken: dict[Callable, Subscription] = {}
+        group = Polled()
+        for wanted, kind, topic, note, qos in (
+            (commands, TwistStamped, "arm/twist_command", self._note_command, ALL),
+            (positions, PoseStamped, "ee_pose", self._note_position, ALL_BEST_EFFORT),
+        ):
+            if wanted:
+                self._taken[note] = self.create_subscription(
+                    kind, topic, lambda _: None, qos, callback_group=group
+                )
+        self.create_timer(0.05, self._take, clock=SteadyClock(clock_type=ClockType.STEADY_TIME))
 
-    def _on_command(self, message: TwistStamped) -> None:
-        stamp, twist = seconds(message.header.stamp), twist_array(message.twist)
-        self._log.write(self._time(stamp), "command", twist.tolist(), stamp)
+    def _take(self) -> None:
+        """By the time at which the middleware received them: this process is late when it is busy.
 
-    def _on_pose(self, message: PoseStamped) -> None:
-        at = message.pose.position
-        stamp = seconds(message.header.stamp)
-        self._log.write(self._time(stamp), "position", [at.x, at.y, at.z])
+        When they were sent is better still, but simulated time stands still or jumps.
+        """
+        for received, note, message, _ in take_all(self._taken):
+            arrived = received * 1e-9 or time.time()  # not every middleware tells
+            stamp = seconds(message.header.stamp)
+            note(arrived if self._simulated else stamp, message, stamp, arrived)
 
-    def _time(self, stamp: float) -> float:
-        """When it was sent, on a clock that runs steadily; a busy recorder is late."""
-        return time.time() if self._simulated else stamp
+    def _note_command(self, at: float, message: TwistStamped, stamp: float, arrived: float) -> None:
+        self._log.write(at, "command", twist_array(message.twist).tolist(), stamp, arrived)
+
+    def _note_position(self, at: float, message: PoseStamped, *_: float) -> None:
+        p = message.pose.position
+        self._log.write(at, "position", [p.x, p.y, p.z])
 
 
 ROLES: dict[str, Callable[[EventLog], Node]] = {

@@ -9,6 +9,8 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import rclpy
@@ -29,7 +31,7 @@ from whale_ros.imagination.device_errors import (
     is_for_good,
     is_out_of_memory,
 )
-from whale_ros.imagination.live import NOT_JUDGED, Judgement, LiveModel, NotReady
+from whale_ros.imagination.live import LiveModel, NotReady
 from whale_ros.imagination.loaded import Loaded, load
 from whale_ros.imagination.retracing import bits
 from whale_ros.memory import keep_freed_memory
@@ -43,8 +45,8 @@ from whale_ros.nodes.topics import hearing, why_silent
 from whale_ros.world_model.checkpoint import CheckpointError
 
 KEPT_IMAGES = 10
-# Of the time for judging, so that a slow machine can imagine and hear too. But an uncertainty is
-# carried over for CARRY_OVER_S at most.
+# Of the time for judging, so that a slow machine can hear too; while candidates are imagined, which
+# it would slow down, it may wait. But an uncertainty is carried over for CARRY_OVER_S at most.
 JUDGING_SHARE, LONGEST_PAUSE_S = 1 / 3, 0.5
 COMMAND_TIMEOUT_S = 0.5  # the gate commands a hundred times a second, also while it holds
 
@@ -112,7 +114,7 @@ class WorldModelNode(LeanLifecycleNode):
         # A few, so that the history has no gap when judging one takes longer than a period.
         self._images: deque[Image] = deque(maxlen=KEPT_IMAGES)
         self._image_arrived = threading.Condition()
-        self._judge_at = -math.inf  # steady clock: not before
+        self._judged_at, self._judging_s = -math.inf, 0.0  # steady clock, and how long it took
         self._why_not_ready = "not configured"
         self._running = False
         self._watcher = threading.Thread()
@@ -318,20 +320,27 @@ class WorldModelNode(LeanLifecycleNode):
                     self._image_arrived.wait(0.5)
                 messages = list(self._images)
                 self._images.clear()
-            try:
-                heartbeat = self._look(messages)
-            except Exception as error:  # whatever it is, the gate must hear that nothing is known
-                if not rclpy.ok():
-                    return
-                self.on_failure(error)
-                heartbeat = self._not_ready(f"failed: {error!r}")
-            if self._why_not_ready and heartbeat.ready:
-                self.get_logger().info("ready")
-            self._why_not_ready = heartbeat.message
-            if heartbeat.message:
-                self.get_logger().warning(heartbeat.message, throttle_duration_sec=2.0)
-            if self._running:
-                self._uncertainty.publish(heartbeat)
+            self._tell(partial(self._look, messages))
+            self._tell(self._retrace)
+
+    def _tell(self, work: Callable[[], Uncertainty | None]) -> None:
+        """Publish what comes of it, if there is anything to say."""
+        try:
+            heartbeat = work()
+        except Exception as error:  # whatever it is, the gate must hear that nothing is known
+            if not rclpy.ok():
+                return
+            self.on_failure(error)
+            heartbeat = self._not_ready(f"failed: {error!r}")
+        if heartbeat is None:
+            return
+        if self._why_not_ready and heartbeat.ready:
+            self.get_logger().info("ready")
+        self._why_not_ready = heartbeat.message
+        if heartbeat.message:
+            self.get_logger().warning(heartbeat.message, throttle_duration_sec=2.0)
+        if self._running:
+            self._uncertainty.publish(heartbeat)
 
     def _look(self, messages: list[Image]) -> Uncertainty:
         """Take all in, and say what is known of the newest."""
@@ -355,25 +364,30 @@ class WorldModelNode(LeanLifecycleNode):
             )
             if why := trust.why_not():
                 return self._not_ready(why)
-            unfamiliarity, commands = live.unfamiliarity(), self.command_history()
-            judgement = self._judge(live, commands) if self._is_due(loaded) else NOT_JUDGED
+            unfamiliarity = live.unfamiliarity()
+            if math.isnan(loaded.carry_over(stamp_s)):  # nothing could be told
+                self._judge(loaded)
         except (BadImage, NotReady) as error:
             return self._not_ready(str(error))
-        value = loaded.carry_over(stamp_s, judgement.retraced, judgement.uncertainty)
+        judgement, value = loaded.take_judgement(), loaded.carry_over(stamp_s)
         if trust.factor is not None:
             scales = trust.factor.calibration.scales
             scores = value / scales.live_uncertainty, unfamiliarity / scales.unfamiliarity
             trust.factor.see_image(stamp_s, *scores)
         trust.use()
+        disagreement, entropy, took_part = math.nan, math.nan, 0
+        if judgement is not None:
+            disagreement, entropy = judgement.disagreement, judgement.entropy
+            took_part = bits(judgement.took_part)
         return Uncertainty(
             header=newest.header,
             ready=True,
             uncertainty=value,
-            disagreement=judgement.disagreement,
-            entropy=judgement.entropy,
-            product=judgement.disagreement * judgement.entropy,
-            sum=judgement.disagreement + judgement.entropy,
-            took_part=bits(judgement.took_part),
+            disagreement=disagreement,
+            entropy=entropy,
+            product=disagreement * entropy,
+            sum=disagreement + entropy,
+            took_part=took_part,
             familiarity_error=unfamiliarity,
             threshold=trust.threshold("live_uncertainty"),
             familiarity_threshold=trust.threshold("unfamiliarity"),
@@ -381,17 +395,31 @@ class WorldModelNode(LeanLifecycleNode):
             latency_s=self.get_clock().now().nanoseconds * 1e-9 - stamp_s,
         )
 
-    def _is_due(self, loaded: Loaded) -> bool:
-        """Whether to retrace this picture."""
-        return math.isnan(loaded.carry_over.value) or time.monotonic() >= self._judge_at
+    def _retrace(self) -> Uncertainty | None:
+        """What comes of it is told with the next picture, so that no heartbeat waits for it."""
+        loaded = self._loaded
+        if self._why_not_ready or loaded is None or math.isnan(loaded.carry_over.value):
+            return None
+        if time.monotonic() < self._judge_at(loaded.live):
+            return None
+        try:
+            self._judge(loaded)
+        except NotReady as error:
+            return self._not_ready(str(error))
+        return None
 
-    def _judge(self, live: LiveModel, commands: CommandTimeline) -> Judgement:
+    def _judge_at(self, live: LiveModel) -> float:
+        """When the next picture is retraced, by the steady clock."""
+        # Pictures come when they come: a quarter of a step too soon is better than half late.
+        pause_s = max(0.75 * live.model.action_space.step_s, self._judging_s / JUDGING_SHARE)
+        if live.is_imagining or pause_s > LONGEST_PAUSE_S:
+            pause_s = LONGEST_PAUSE_S
+        return self._judged_at + pause_s
+
+    def _judge(self, loaded: Loaded) -> None:
         began = time.monotonic()
-        judgement = live.judge(commands)
-        pause_s = min((time.monotonic() - began) / JUDGING_SHARE, LONGEST_PAUSE_S)
-        # Pictures come when they come: a quarter of a step too soon is better than half too late.
-        self._judge_at = began + max(0.75 * live.model.action_space.step_s, pause_s)
-        return judgement
+        if loaded.judge(self.command_history()):  # else, with a gripper that switches, no time
+            self._judged_at, self._judging_s = began, time.monotonic() - began
 
     def _not_ready(self, why: str) -> Uncertainty:
         unknown, loaded = float("nan"), self._loaded
