@@ -9,12 +9,14 @@ time by ours.
 """
 
 import argparse
+import contextlib
 import json
 import subprocess
 import sys
 import time
 
 import rclpy
+from rclpy._rclpy_pybind11 import RCLError
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from std_msgs.msg import Float64
@@ -57,8 +59,9 @@ def ms_per_message(way: str, seconds: float) -> float:
 def publish() -> None:
     node = rclpy.create_node("source")
     publisher = node.create_publisher(Float64, "in_0", 1)
-    while True:
-        publisher.publish(Float64())
+    while rclpy.ok():
+        with contextlib.suppress(RCLError):  # at the end
+            publisher.publish(Float64())
         time.sleep(1 / RATE_HZ)
 
 
@@ -71,6 +74,7 @@ def main() -> None:
     if arguments.publish:
         rclpy.init()
         publish()
+        return
     isolate()
     source = subprocess.Popen([sys.executable, __file__, "--publish"])
     rclpy.init()

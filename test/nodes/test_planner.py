@@ -396,7 +396,7 @@ def test_a_plan_is_thrown_away_when_the_gate_falls_silent_while_it_is_made(aroun
 
 
 def test_a_world_model_that_is_late_is_not_waited_for(around):
-    around.think_s = 1.0
+    around.think_s = 1.4
     decision = around.decision(lambda d: "did not answer" in d.reason)
     assert "planning_latency_s" in decision.reason and not decision.chosen_id
     around.ros.spin(1.5)
@@ -404,6 +404,17 @@ def test_a_world_model_that_is_late_is_not_waited_for(around):
     assert len(around.requests) <= 3  # the next question waits for the late answer
     around.think_s = 0.0
     around.decision(is_approval)
+
+
+def test_a_world_model_that_is_somewhat_slow_is_given_more_time(around):
+    around.think_s = 0.88
+    decision = around.decision(lambda d: "did not answer" in d.reason)
+    assert "next time 1 s" in decision.reason
+    decision = around.decision(is_approval)
+    settled = actions_of(decision.candidates[0])[: SETTLED + 1, :GRIPPER]
+    assert not settled.any(), "it stands still for a step longer"
+    chunk = around.ros.wait(lambda: around.chunks and around.chunks[-1], "the chunk")
+    assert actions_of(chunk.actions)[SETTLED + 1 :, :GRIPPER].any()
 
 
 def test_its_life_cycle_is_managed_on_request_and_only_active_it_plans(planner, ros):
@@ -546,7 +557,7 @@ def test_a_search_turns_towards_the_orientation_of_a_goal_pose(planner, ros):
         for candidate in decision.candidates
     }
     assert left[decision.chosen_id] == pytest.approx(min(left.values()), abs=0.02)
-    assert left[decision.chosen_id] < 0.9 * wanted
+    assert left[decision.chosen_id] < wanted - 0.01
 
 
 @pytest.mark.parametrize("method", ["policy", "cem"])

@@ -60,6 +60,7 @@ from whale_ros.planning.commitment import (
 )
 from whale_ros.planning.impasse import Impasse
 from whale_ros.planning.objectives import Weights, ends, turns_left
+from whale_ros.planning.pace import Pace
 from whale_ros.planning.proposals import deviation, fit, propose
 from whale_ros.planning.screening import Choice, choose, judged_part, why_leaves
 from whale_ros.planning.search import Search
@@ -115,7 +116,9 @@ class PlannerNode(LeanLifecycleNode):
         self._limits = self._space.no_faster_than(
             values["max_linear_speed"], values["max_angular_speed"]
         )
-        self._settled_steps = whole_steps(values["planning_latency_s"], self._space.step_s)
+        step_s = self._space.step_s
+        least = whole_steps(values["planning_latency_s"], step_s)
+        self._pace = Pace(least, values["horizon"], step_s)
         self._rng = np.random.default_rng(values["seed"])
         searches = values["method"] != "policy"
         self._search = Search(values["method"], self._space, self._limits) if searches else None
@@ -257,9 +260,10 @@ class PlannerNode(LeanLifecycleNode):
             elif now > question.deadline_s:
                 question.given_up = True
                 waited_s = now - question.settled.start_s
+                self._pace.too_late()
                 self._hold(
-                    f"the world model did not answer within {waited_s:.2f} s, "
-                    f"planning_latency_s is {self._values['planning_latency_s']:g}"
+                    f"the world model did not answer within {waited_s:.2f} s, planning_latency_s "
+                    f"is {self._values['planning_latency_s']:g}; next time {self._pace.seconds:g} s"
                 )
         elif self._may_ask(now):
             why = self._why_not_now()
@@ -279,7 +283,7 @@ class PlannerNode(LeanLifecycleNode):
             return False
         if self._running is not None and self._moved_at < self._sent_at:
             return False  # it is not known yet whether the gate took the chunk
-        due = is_due(self._running, now, self._settled_steps)
+        due = is_due(self._running, now, self._pace.steps)
         return due and time.monotonic() >= self._next_try
 
     def _follow_gate(self, now: float) -> None:
@@ -352,11 +356,11 @@ class PlannerNode(LeanLifecycleNode):
 
     def _ask(self, now: float) -> None:
         values, step_s = self._values, self._space.step_s
-        limit_s = values["planning_latency_s"]
+        limit_s = self._pace.seconds
         settled = settle(
             self._running,
             now,
-            self._settled_steps,
+            self._pace.steps,
             step_s,
             self._gripper,
             self._moved_s,
@@ -446,6 +450,8 @@ class PlannerNode(LeanLifecycleNode):
 
         def note_time(answer: Future) -> None:
             self._latency_s = time.monotonic() - question.asked_at
+            if question.round == 1:
+                self._pace.in_time(self._latency_s)
 
         question.answer.add_done_callback(note_time)
         return question
@@ -617,7 +623,7 @@ class PlannerNode(LeanLifecycleNode):
         status.message = self._reason
         status.values = [
             KeyValue(key="latency_s", value=f"{self._latency_s:.3f}"),
-            KeyValue(key="planning_latency_s", value=f"{self._values['planning_latency_s']:g}"),
+            KeyValue(key="planning_latency_s", value=f"{self._pace.seconds:g}"),
             KeyValue(key="policy", value=self._policy.source if self._policy else ""),
             KeyValue(key="plans", value=str(self._plans)),
             KeyValue(key="chunks_sent", value=str(self._chunks_sent)),

@@ -24,7 +24,7 @@ PARAMETERS = (
         "planning_latency_s",
         0.8,
         "The world model must answer within this time; candidates begin with what the arm "
-        "does meanwhile.",
+        "does meanwhile. After a late answer it is more, while two new actions are left.",
         range=(0.05, 5.0),
         read_only=True,
     ),

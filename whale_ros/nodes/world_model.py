@@ -47,7 +47,7 @@ from whale_ros.world_model.checkpoint import CheckpointError
 KEPT_IMAGES = 10
 # Of the time for judging, so that a slow machine can hear too; while candidates are imagined, which
 # it would slow down, it may wait. But an uncertainty is carried over for CARRY_OVER_S at most.
-JUDGING_SHARE, LONGEST_PAUSE_S = 1 / 3, 0.5
+JUDGING_SHARE, LONGEST_PAUSE_S = 1 / 3, 0.4
 COMMAND_TIMEOUT_S = 0.5  # the gate commands a hundred times a second, also while it holds
 
 PARAMETERS = (
