@@ -88,7 +88,7 @@ def _draw_timeline(log: DemoLog, top: Axes, middle: Axes, bottom: Axes) -> None:
     beats = _with_gaps(log.heartbeats)
     times = [h.time_s - zero for h in beats]
     top.plot(times, [h.uncertainty for h in beats], color="#1f4e79", lw=1.2,
-             label="live, retracing from every image")  # fmt: skip
+             label="live, retracing once a step")  # fmt: skip
     top.plot(times, [h.threshold for h in beats], color="#1f4e79", ls="--", lw=1,
              label="its threshold")  # fmt: skip
     for good, colour, label in ((True, GREEN, "candidates kept"), (False, RED, "rejected")):
