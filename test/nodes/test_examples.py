@@ -1,6 +1,7 @@
 """Examples as somebody would run them."""
 
 import signal
+from functools import partial
 
 import pytest
 from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -33,7 +34,9 @@ def test_after_a_swap_the_gate_is_in_hold_however_it_ended(ros, start, tmp_path,
 
     arguments = [str(tmp_path), "--mode", "monitor_only"]
     arguments += ["--seconds", "60" if interrupted else "1"]
-    swap = start(SWAP, arguments=arguments)
+    # Whatever runs the tests may ignore SIGINT, which is inherited.
+    heeds = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    swap = start(SWAP, arguments=arguments, preexec_fn=heeds)
     ros.wait(lambda: GateStatus.MODE_MONITOR_ONLY in modes(), "mode monitor_only", 60)
     assert asked == [str(tmp_path)]
     if interrupted:
