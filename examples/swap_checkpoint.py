@@ -7,6 +7,7 @@ When it ends, also by Ctrl-C, the gate is in mode hold again.
 
 import argparse
 import re
+import signal
 import sys
 import time
 from pathlib import Path
@@ -45,13 +46,14 @@ def main() -> None:
 
     shown, begins = "", time.monotonic() + 0.2
     node.create_subscription(GateStatus, "gate/status", show, LATCHED)
+    # Ctrl-C must not end a spin in its middle: no service could be called afterwards.
+    interrupts: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _frame: interrupts.append(number))
     try:
         call(node, SetGateMode, "gate/set_mode", mode=options.mode)
         end = time.monotonic() + options.seconds
-        while time.monotonic() < end:
+        while time.monotonic() < end and not interrupts:
             rclpy.spin_once(node, timeout_sec=0.1)
-    except KeyboardInterrupt:
-        print("interrupted")
     finally:
         call(node, SetGateMode, "gate/set_mode", mode="hold")
         print("the gate is in mode hold")
