@@ -7,11 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from whale_ros.actions.composition import compose
-from whale_ros.actions.space import DIM
+from whale_ros.actions.space import DIM, ActionSpace
 from whale_ros.actions.timeline import CommandTimeline
 from whale_ros.imagination.live import LiveModel, NotReady
+from whale_ros.imagination.loaded import Loaded
 from whale_ros.imagination.retracing import feature_distance, retrace
 from whale_ros.imagination.rollout import imagine
+from whale_ros.imagination.trust import Trust
+from whale_ros.world_model.checkpoint import Card, Scales
 from whale_ros.world_model.frames import to_bytes, to_float
 from whale_ros.world_model.value import Value
 
@@ -235,6 +238,27 @@ def test_a_gripper_that_is_just_switching_leaves_the_present_unjudged(small_mode
     live = LiveModel(small_model)
     watch(live, range(14))
     assert np.isnan(live.judge(driving((0.0, 0.1, 0.0), (1.3, 0.1, 1.0))).uncertainty)
+
+
+def test_a_judgement_is_told_once_and_stands_in_for_a_second_unless_there_was_an_error(
+    small_model, tmp_path
+):
+    card = Card(small_model.config, ActionSpace(), Scales(1, 1, 1))
+    loaded = Loaded(LiveModel(small_model), card, Trust(card, tmp_path, "", False, (32, 32)))
+    newest = watch(loaded.live, range(14))
+    assert loaded.take_judgement() is None and np.isnan(loaded.carry_over(newest))
+    assert loaded.judge(driving())
+    value = loaded.take_judgement().uncertainty
+    assert value > 0 and loaded.take_judgement() is None
+    switching = driving((0.0, 0.1, 0.0), (1.3, 0.1, 1.0))
+    assert not loaded.judge(switching), "a gripper switch forbids it"
+    assert loaded.take_judgement() is None
+    assert loaded.carry_over(newest + 0.99) == value
+    loaded.judge(driving())
+    loaded.forget()
+    assert np.isnan(loaded.carry_over(newest)) and loaded.take_judgement() is None
+    loaded.judge(driving())
+    assert np.isnan(loaded.carry_over(newest + 1.01))
 
 
 def test_the_distance_to_the_goal_is_that_of_the_features(small_model):

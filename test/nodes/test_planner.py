@@ -497,6 +497,18 @@ def test_the_time_of_a_sequence_survives_the_message():
 GOAL = np.array([0.08, 0.6, 0.2])  # 8 cm from where the arm is
 
 
+def send_goal(around, position=(0.0, 0.0, 0.0), yaw=0.0):
+    """Position [m] and turn about z [rad], in the base frame."""
+    goals = around.ros.node.create_publisher(PoseStamped, "goal_pose", LATCHED)
+    around.ros.wait(goals.get_subscription_count, "the planner's subscription")
+    goal = PoseStamped()
+    goal.header.frame_id = "base"
+    goal.pose.position.x, goal.pose.position.y, goal.pose.position.z = map(float, position)
+    goal.pose.orientation.z, goal.pose.orientation.w = np.sin(yaw / 2), np.cos(yaw / 2)
+    goals.publish(goal)
+    around.ros.spin(0.2)
+
+
 @pytest.mark.parametrize("method", ["cem", "mppi"])
 def test_a_search_comes_nearer_to_a_goal_pose_round_after_round(planner, ros, method):
     around = planner(
@@ -507,13 +519,7 @@ def test_a_search_comes_nearer_to_a_goal_pose_round_after_round(planner, ros, me
         pose_weight=10.0,
         image_weight=0.0,
     )
-    goals = ros.node.create_publisher(PoseStamped, "goal_pose", LATCHED)
-    ros.wait(goals.get_subscription_count, "the planner's subscription")
-    goal = PoseStamped()
-    goal.header.frame_id = "base"
-    goal.pose.position.x, goal.pose.position.y, goal.pose.position.z = GOAL
-    goals.publish(goal)
-    around.ros.spin(0.2)
+    send_goal(around, position=GOAL)
     decision = around.decision(lambda d: is_approval(d) and "/best so far" in str(ids(d)))
     plan = decision.chosen_id.split("/")[0].split(".")[0]
     rounds = [
@@ -542,13 +548,8 @@ def test_a_search_turns_towards_the_orientation_of_a_goal_pose(planner, ros):
         turn_weight=10.0,
         image_weight=0.0,
     )
-    goals = ros.node.create_publisher(PoseStamped, "goal_pose", LATCHED)
-    ros.wait(goals.get_subscription_count, "the planner's subscription")
-    goal, wanted = PoseStamped(), 0.6  # rad about z
-    goal.header.frame_id = "base"
-    goal.pose.orientation.z, goal.pose.orientation.w = np.sin(wanted / 2), np.cos(wanted / 2)
-    goals.publish(goal)
-    around.ros.spin(0.2)
+    wanted = 0.6
+    send_goal(around, yaw=wanted)
     decision = around.decision(lambda d: is_approval(d) and "/best so far" in str(ids(d)))
     left = {
         candidate.id: np.linalg.norm(

@@ -32,6 +32,10 @@ class Loaded:
             self._judgement = found
         return found.retraced
 
+    def forget(self) -> None:
+        """What was judged: after an error no uncertainty of before may stand in for the present."""
+        self.carry_over, self._judgement = CarryOver(), None
+
     def take_judgement(self) -> Judgement | None:
         """The newest, once."""
         taken, self._judgement = self._judgement, None

@@ -331,6 +331,8 @@ class WorldModelNode(LeanLifecycleNode):
             if not rclpy.ok():
                 return
             self.on_failure(error)
+            if self._loaded is not None:
+                self._loaded.forget()
             heartbeat = self._not_ready(f"failed: {error!r}")
         if heartbeat is None:
             return
