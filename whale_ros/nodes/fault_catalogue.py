@@ -18,6 +18,7 @@ from whale_ros.faults.fault import Fault, Steps
 from whale_ros.nodes.fault_case import Case
 from whale_ros.nodes.fault_players import approval, chunk
 
+LATE_S = 0.5
 STALL_S = 0.9  # longer than every time-out, and shorter than a cut network
 FLOOD_MAY_TAKE = 20e6  # bytes
 NONSENSE = {
@@ -95,6 +96,12 @@ def cut_network(case: Case) -> Steps:
 def lossy(case: Case) -> Steps:
     case.spoil("network", "drop", share=0.5, alive=True)
     yield 1.5
+
+
+def late(case: Case) -> Steps:
+    for stream in ("camera", "pose", "heartbeat"):
+        case.spoil(stream, "delay", seconds=LATE_S)
+    yield STALL_S
 
 
 def stop_service(case: Case) -> Steps:
@@ -181,6 +188,8 @@ FAULTS = [
     x(28, "every plan comes twice", spoils("chunk", "twice", 1.2), "was used", "plan"),
     latched(29, "the network is cut", cut_network, "network", "gate", says="network"),
     Fault(30, "half of all messages are lost", "-", False, lossy, ("network",)),
+    h(30, "all messages are half a second late", late, "camera", "pose", "heartbeat", "network",
+      says="pose"),
     x(34, "a flood of plans", flood, "was used", "plan"),
     latched(33, "somebody else commands the arm", foreign_publisher, says="command_topic"),
     x(36, "nonsense parameters", nonsense_parameters, ""),

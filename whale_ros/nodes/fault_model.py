@@ -37,10 +37,14 @@ class RealModel(System):
         self.processes.start_executable("planner")
         self.processes.start_executable("scripted_policy")
 
+        for name in ("planner", "scripted_policy"):
+            self.processes.prefer(name)
+
     def start_world_model(self) -> None:
         config, _ = installed_or_source()
         files = [str(config / "world_model.yaml"), str(config / "robots" / "sim.yaml")]
         self.processes.start_player(MODEL, *(a for f in files for a in ("--params-file", f)))
+        self.processes.prefer(MODEL)
 
     def spoiled_checkpoint(self, name: str) -> Path:
         """A copy of the shipped one, to be spoiled."""

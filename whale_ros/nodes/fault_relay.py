@@ -57,7 +57,7 @@ class Relay(LeanNode):
         for stream, (kind, topic, qos) in STREAMS.items():
             self._out[stream] = self.create_publisher(kind, RELAYED + topic, qos)
             self.create_subscription(kind, topic, self._relay(stream), qos, raw=True)
-        self.create_timer(0.005, self._send_late)
+        self.create_timer(0.02, self._send_late)
         threading.Thread(target=self._listen, daemon=True).start()
 
     def _listen(self) -> None:

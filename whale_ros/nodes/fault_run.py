@@ -54,7 +54,7 @@ PHASES = [
         fault_network.why_no_cable,
         apart=True,
     ),
-    Phase("model", fault_model.FAULTS, fault_model.RealModel, every=4),
+    Phase("model", fault_model.FAULTS, fault_model.RealModel, every=2),
     Phase("clock", fault_machine.CLOCK, fault_machine.SimulatedTime),
 ]
 TOGETHER = Phase(

@@ -3,8 +3,6 @@ DDS, with stand-ins for world model and planner, in a ROS domain of their own.""
 
 from __future__ import annotations
 
-import contextlib
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -78,8 +76,7 @@ class System:
     def start(self) -> None:
         """Raises NotRunning."""
         self.processes.start_executable("sim_robot")
-        with contextlib.suppress(OSError):  # a robot does not live on the gate's processor
-            os.setpriority(os.PRIO_PROCESS, self.processes["sim_robot"].pid, -10)
+        self.processes.prefer("sim_robot")
         for role in (*self.recorders, "relay"):
             self.processes.start_player(role)
         self.start_planning()
