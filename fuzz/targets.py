@@ -25,6 +25,14 @@ TARGETS = {
     "compressed_image": Target("messages", "compressed_images"),
     "action_sequence": Target("messages", "action_sequences"),
     "candidate_set": Target("messages", "candidate_sets"),
+    # Messages and services, as nodes take them
+    "planner": Target("nodes", "for_planner"),
+    "predictions": Target("nodes", "answers"),
+    "screened": Target("nodes", "screenings"),
+    "world_model": Target("nodes", "for_world_model"),
+    "pose_command": Target("nodes", "poses"),
+    "scripted_policy": Target("nodes", "for_scripted_policy"),
+    "operator": Target("nodes", "for_operator"),
     # Checkpoints
     "card": Target("checkpoints", "json_files"),
     "checkpoint": Target("checkpoints", "documents"),

@@ -19,14 +19,8 @@ from whale_ros.nodes.fault_system import System
 
 pytestmark = pytest.mark.ros
 
-QUICK = (
-    "camera stalls",
-    "poses are not finite",
-    "the world model hangs",
-    "actions that are too large",
-    "somebody else commands the arm",
-    "the gate gets SIGTERM",
-)
+# Half of all: what can be tried one after the other on the same processes, in a few seconds each.
+QUICK = [fault for fault in PHASES[0].faults if fault.row not in (2, 11, 13, 24, 29, 31)]
 
 
 class UnsafeCommand(AssertionError):
@@ -58,9 +52,8 @@ def missed_and_safe(faults, trials):
 
 
 def test_the_running_gate_keeps_the_contract(try_phase):
-    faults = [fault for fault in PHASES[0].faults if fault.name in QUICK]
-    assert len(faults) == len(QUICK)
-    assert try_phase(dataclasses.replace(PHASES[0], faults=faults)) == []
+    assert len(QUICK) >= sum(len(phase.faults) for phase in PHASES) / 2
+    assert try_phase(dataclasses.replace(PHASES[0], faults=QUICK)) == []
 
 
 @pytest.mark.slow

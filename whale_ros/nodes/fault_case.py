@@ -94,9 +94,11 @@ def try_at_once(system: System, faults: Sequence[Fault]) -> bool:
 
 
 def _moves_for_a_while(system: System) -> bool:
-    """On a busy machine an arm that has just begun to move may be held again."""
+    """On a busy machine an arm that has just begun to move may be held again, and latched."""
     end = time.monotonic() + system.recovers_s
     while time.monotonic() < end:
+        if system.is_latched():
+            system.reset()
         system.wait(system.moves, end - time.monotonic())
         system.pause(system.rng.uniform(0.1, 0.6))
         if system.moves():

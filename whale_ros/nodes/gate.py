@@ -63,6 +63,8 @@ STATUS_PERIOD_S = 0.1  # between statuses in which nothing but numbers has chang
 NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 NO_PRESS_LOST = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
 RELIABLE = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
+# Two planners may both approve a chunk within one cycle: neither hides the other.
+CHUNKS = QoSProfile(depth=4, reliability=ReliabilityPolicy.RELIABLE)
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
@@ -110,7 +112,7 @@ class GateNode(LeanNode):
             (Image, "camera_topic", self._on_image, NEWEST, True),
             (PoseStamped, "pose_topic", self._on_pose, NEWEST, False),
             (Uncertainty, "uncertainty_topic", self._on_uncertainty, NEWEST, False),
-            (ApprovedChunk, "chunk_topic", self._on_chunk, RELIABLE, False),
+            (ApprovedChunk, "chunk_topic", self._on_chunk, CHUNKS, False),
         ):
             self.poll(message_type, values[topic], self._guard(callback), qos, raw=raw)
         if values["estop_topic"]:

@@ -41,6 +41,7 @@ from whale_ros.nodes.gate_messages import to_pose
 from whale_ros.nodes.lean_node import LeanLifecycleNode
 from whale_ros.nodes.parameters import BadParameter, declare, refuse
 from whale_ros.nodes.planner_parameters import PARAMETERS, whole_steps, why_contradictory
+from whale_ros.nodes.predictions import why_unusable
 from whale_ros.nodes.screening import Screening
 from whale_ros.nodes.sequences import (
     BadSequence,
@@ -386,8 +387,9 @@ class PlannerNode(LeanLifecycleNode):
 
     def _ask_again(self, question: Question, now: float) -> None:
         answer = question.answer.result()
-        sound = answer is not None and answer.success and self._is_for(question, answer)
-        if answer is not None and sound:
+        assert answer is not None
+        sound = not why_unusable(answer, question.names)
+        if sound:
             self._learn(question, self._choose(question, answer))
         again = self._imagine(now, question.settled, question.policy, question.round + 1)
         again.why_void, again.before = question.why_void, question if sound else question.before
@@ -456,22 +458,16 @@ class PlannerNode(LeanLifecycleNode):
         question.answer.add_done_callback(note_time)
         return question
 
-    def _is_for(self, question: Question, answer: Predict.Response) -> bool:
-        return [prediction.candidate_id for prediction in answer.predictions] == question.names
-
     def _decide(self, question: Question, now: float) -> None:
         answer = question.answer.result()
         assert answer is not None
-        if not answer.success and question.before is not None:
+        why = why_unusable(answer, question.names)
+        if why and question.before is not None:
             question.before.why_void = question.why_void
             self._decide(question.before, now)
             return
-        if not answer.success:
-            self._hold(f"the world model refused: {answer.message}")
-            return
-        if not self._is_for(question, answer):
-            ids = [prediction.candidate_id for prediction in answer.predictions]
-            self._hold(f"the world model answered for {ids}, asked was {question.names}")
+        if why:
+            self._hold(why)
             return
         choice = self._choose(question, answer)
         self._learn(question, choice)

@@ -16,6 +16,7 @@ from rclpy.time import Time
 from whale_ros.actions.space import GRIPPER, ActionSpace
 from whale_ros.msg import ActionSequence, CandidateSet, Prediction
 from whale_ros.nodes.parameters import Parameter
+from whale_ros.nodes.predictions import why_unusable
 from whale_ros.nodes.sequences import BadSequence, seconds, to_actions, to_message
 from whale_ros.planning.commitment import stand_still
 from whale_ros.planning.screening import choose, judged_part, why_leaves
@@ -180,12 +181,9 @@ class Screening:
             raise Refused(
                 f"the world model did not answer within {limit_s:g} s (screening_timeout_s)"
             )
-        if not answer.success:
-            raise Refused(f"the world model refused: {answer.message}")
         asked = [message.id for message in question.candidate_set.candidates]
-        answered = [prediction.candidate_id for prediction in answer.predictions]
-        if answered != asked:
-            raise Refused(f"the world model answered for {answered}, asked was {asked}")
+        if why := why_unusable(answer, asked):
+            raise Refused(why)
         return answer
 
     def _verdicts(
