@@ -82,9 +82,15 @@ class ScriptedPolicyNode(LeanNode):
         except ValueError as error:
             self.get_logger().error(str(error), throttle_duration_sec=5.0)
             return
-        start_s, actions = self._plan(
-            policy, np.array(state.observation), seconds(state.header.stamp)
-        )
+        observation = np.array(state.observation)
+        if len(observation) != policy.observed or not np.isfinite(observation).all():
+            self.get_logger().error(
+                f"{self._values['state_topic']} shows {len(observation)} numbers of {state.task}, "
+                f"expected {policy.observed} finite ones; nothing is proposed",
+                throttle_duration_sec=5.0,
+            )
+            return
+        start_s, actions = self._plan(policy, observation, seconds(state.header.stamp))
         frame = self._values["base_frame"]
         message = CandidateSet(source="scripted")
         message.header.stamp = self.get_clock().now().to_msg()

@@ -48,6 +48,7 @@ class ScriptedPolicy:
     """Meta-World's scripted policy for a task, as open-loop action sequences."""
 
     workspace = WORKSPACE_LOW, WORKSPACE_HIGH
+    observed = 39  # numbers
 
     def __init__(self, task: str, space: ActionSpace, pull_m_s: float = np.inf) -> None:
         """pull_m_s: at most so fast a handle is pulled; whoever plans far ahead learns late that

@@ -27,6 +27,7 @@ class SlideBlockPolicy:
     """Goes above the block, down, closes, slides it into the zone, opens and goes up again."""
 
     workspace = WORKSPACE_LOW, WORKSPACE_HIGH
+    observed = 12  # numbers
 
     def __init__(self, space: ActionSpace) -> None:
         self._space = space
