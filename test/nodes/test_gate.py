@@ -384,6 +384,16 @@ def test_a_planner_of_the_same_name_may_be_the_one_before_that_was_killed(world,
     again.destroy_node()
 
 
+def test_a_second_planner_is_noticed_also_within_one_cycle(world, ros):
+    other = ros.node.create_publisher(ApprovedChunk, "approved_chunk", 1)
+    world.start_moving()
+    chunks = world.chunk(session="other"), world.chunk()
+    for publisher, chunk in zip((other, world.chunks), chunks, strict=True):
+        publisher.publish(chunk)
+    world.wait_held(GateStatus.LATCHED)
+    assert "two planners" in world.status.reason
+
+
 def test_an_estop_topic_of_another_type_is_named(ros, start):
     ros.node.create_publisher(String, "estop", 1)
     start("gate", *FILES, "-p", "estop_topic:=estop")
