@@ -6,11 +6,14 @@ The first byte of an input says which topic of the node the rest comes by.
 from __future__ import annotations
 
 import functools
+import os
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import rclpy
 from geometry_msgs.msg import PoseStamped
+from rclpy.lifecycle import LifecycleNode
 from rclpy.serialization import serialize_message
 from rclpy.subscription import Subscription
 from rclpy.time import Time
@@ -29,11 +32,11 @@ from whale_ros.msg import (
     Uncertainty,
 )
 from whale_ros.nodes.commands import PoseDifferences
-from whale_ros.nodes.domain import take_domain
 from whale_ros.nodes.gate_messages import to_pose
 from whale_ros.nodes.lean_node import LeanNode
 from whale_ros.nodes.operator import Operator
 from whale_ros.nodes.planner import PlannerNode
+from whale_ros.nodes.processes import isolate
 from whale_ros.nodes.scripted_policy import ScriptedPolicyNode
 from whale_ros.nodes.sequences import to_message
 from whale_ros.nodes.world_model import WorldModelNode
@@ -44,7 +47,7 @@ STATE = SimState(task="push-v3", observation=[0.0, 0.6, 0.2, 1.0, *[0.1] * 35])
 
 
 def planner(data: bytes) -> None:
-    node = _planner()
+    node = _node(PlannerNode)
     if _hear(node, data):
         node._tick()
         node._report()
@@ -54,7 +57,7 @@ def planner(data: bytes) -> None:
 
 def predictions(data: bytes) -> None:
     """What the world model answers to the planner. Approved is only what it is sure of."""
-    answer, node = read_message(data, Predict.Response), _planner()
+    answer, node = read_message(data, Predict.Response), _node(PlannerNode)
     if answer is None:
         return
     node._on_pose(_pose())
@@ -79,7 +82,7 @@ def screened(data: bytes) -> None:
         return
     response = ScreenActions.Response()
     try:
-        _planner()._screening._screen(request, response).send(None)
+        _node(PlannerNode)._screening._screen(request, response).send(None)
     except StopIteration:
         count = len(request.candidate_set.candidates)
         assert len(response.trusted) == len(response.verdicts) == count
@@ -89,7 +92,7 @@ def screened(data: bytes) -> None:
 
 
 def world_model(data: bytes) -> None:
-    node = _world_model()
+    node = _node(WorldModelNode)
     if _hear(node, data):
         try:
             history = node.command_history()
@@ -110,14 +113,14 @@ def pose_command(data: bytes) -> None:
 
 
 def scripted_policy(data: bytes) -> None:
-    node = _scripted_policy()
+    node = _node(ScriptedPolicyNode)
     node._on_state(STATE)
     if _hear(node, data):
         node._propose()
 
 
 def operator(data: bytes) -> None:
-    node = _operator()
+    node = _node(Operator)
     if _hear(node, data):
         assert node.explain() or node.all_ready()
 
@@ -138,67 +141,45 @@ def _heard(node: LeanNode) -> list[Subscription]:
     return sorted(ours, key=lambda subscription: subscription.topic_name)
 
 
-# ---- nodes, one of each in a domain of their own
+# ---- nodes, one of each, on this machine and in a domain of their own: they publish chunks
 
 
 @functools.cache
-def _init() -> int:
-    number, lock = take_domain(range(1, 20))
-    rclpy.init(args=["--ros-args", "-p", "world_model:adaptive:=true"], domain_id=number)
-    return lock
-
-
-@functools.cache
-def _planner() -> Any:
-    _init()
-    node = PlannerNode()
-    node.trigger_configure()
-    node.trigger_activate()
+def _node(kind: type) -> Any:
+    """Planner active; world model configured: it has a model, and no thread that asks it."""
+    if not rclpy.ok():
+        with mock.patch.dict(os.environ):
+            isolate()
+            rclpy.init(args=["--ros-args", "-p", "world_model:adaptive:=true"])
+    node = kind()
+    if isinstance(node, LifecycleNode):
+        node.trigger_configure()
+    if kind is PlannerNode:
+        node.trigger_activate()
     return node
-
-
-@functools.cache
-def _world_model() -> Any:
-    """Configured: it has a model, and no thread that asks it."""
-    _init()
-    node = WorldModelNode()
-    node.trigger_configure()
-    return node
-
-
-@functools.cache
-def _scripted_policy() -> Any:
-    _init()
-    return ScriptedPolicyNode()
-
-
-@functools.cache
-def _operator() -> Any:
-    _init()
-    return Operator()
 
 
 # ---- where to begin
 
 
 def for_planner() -> list[bytes]:
-    return _seeds(_planner())
+    return _seeds(_node(PlannerNode))
 
 
 def for_world_model() -> list[bytes]:
-    return _seeds(_world_model())
+    return _seeds(_node(WorldModelNode))
 
 
 def for_scripted_policy() -> list[bytes]:
-    return _seeds(_scripted_policy())
+    return _seeds(_node(ScriptedPolicyNode))
 
 
 def for_operator() -> list[bytes]:
-    return _seeds(_operator())
+    return _seeds(_node(Operator))
 
 
 def answers() -> list[bytes]:
-    node = _planner()
+    node = _node(PlannerNode)
     count, horizon = node._values["candidates"], node._values["horizon"]
     numbers = np.linspace(0.1, 0.9, horizon)
     imagined = [

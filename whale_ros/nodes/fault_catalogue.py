@@ -18,7 +18,7 @@ from whale_ros.faults.fault import Fault, Steps
 from whale_ros.nodes.fault_case import Case
 from whale_ros.nodes.fault_players import approval, chunk
 
-LATE_S = 0.5
+LATE_S = 0.5  # the most that the matrix asks for
 STALL_S = 0.9  # longer than every time-out, and shorter than a cut network
 FLOOD_MAY_TAKE = 20e6  # bytes
 NONSENSE = {

@@ -36,7 +36,6 @@ class RealModel(System):
         self.start_world_model()
         self.processes.start_executable("planner")
         self.processes.start_executable("scripted_policy")
-
         for name in ("planner", "scripted_policy"):
             self.processes.prefer(name)
 
