@@ -213,16 +213,18 @@ class GateNode(LeanNode):
         before = self._status
         try:
             self.take_polled()
-            self._look_at_graph(now)
+            asked = self._look_at_graph(now)
             now = self._now()  # not before what was heard
             command, self._status = self._gate.cycle(now)
         except Exception as error:
             command, self._status = self.fail(error)
+            asked = False
         stamp = self.get_clock().now().to_msg()
         self._publish_command(command, stamp)
-        # In words it is told at once; numbers may wait, for those who listen have work to do.
+        # In words it is told at once; numbers may wait, for those who listen have work to do, and
+        # a cycle that has asked about topics has none of its time left.
         changed = before is None or _words(before) != _words(self._status)
-        if changed or now.steady >= self._status_due:
+        if changed or (now.steady >= self._status_due and not asked):
             self._status_due = now.steady + STATUS_PERIOD_S
             self._publish_status(self._status, stamp)
         if before is None or before.state is not self._status.state:
@@ -347,19 +349,22 @@ class GateNode(LeanNode):
         self._lateness.append(lateness)
         self._worst_lateness = max(self._worst_lateness, lateness)
 
-    def _look_at_graph(self, now: Now) -> None:
+    def _look_at_graph(self, now: Now) -> bool:
+        """Returns whether it was asked if all topics fit, which takes half a cycle."""
         if now.steady < self._graph_due:
-            return
+            return False
         self._graph_due = now.steady + GRAPH_PERIOD_S
         others = [
             name
             for topic in (self._values["command_topic"], self._values["gripper_command_topic"])
             for name in self._other_publishers(topic)
         ]
-        if now.steady >= self._topics_due:
+        asked = now.steady >= self._topics_due
+        if asked:
             self._topics_due = now.steady + TOPICS_PERIOD_S
             self._problems = self._why_unfit()
         self._gate.on_graph(self._problems, tuple(others))
+        return asked
 
     def _why_unfit(self) -> dict[str, str]:
         """Problems of topics, by parameter."""
