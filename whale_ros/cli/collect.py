@@ -6,6 +6,8 @@ import argparse
 import os
 from pathlib import Path
 
+STEPS = 32
+
 
 def add(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("collect", help="record episodes from the simulated arm")
@@ -27,7 +29,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--held-out-episodes", type=int, default=90, help="of every split that is not the first"
     )
-    parser.add_argument("--steps", type=int, default=32, help="actions in an episode")
+    parser.add_argument("--steps", type=int, default=STEPS, help="actions in an episode")
     parser.add_argument(
         "--resolution", type=int, default=64, help="of the model to train; the camera has 128"
     )

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from whale_ros.cli.collect import STEPS
 
 if TYPE_CHECKING:
     from whale_ros.training.finetune import Demonstrations
@@ -25,10 +28,16 @@ def add(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--base", type=Path, help="checkpoint's folder; default: the shipped one")
     parser.add_argument(
-        "--replay", type=Path, help="folder of what the base was trained on, so that it remembers"
+        "--replay",
+        type=Path,
+        help="folder of what the base was trained on, so that it remembers; default: for the "
+        "shipped base some of it is collected in the run's folder",
     )
     parser.add_argument(
-        "--replay-share", type=float, default=0.25, help="of every batch; default: %(default)s"
+        "--replay-share",
+        type=float,
+        default=0.25,
+        help="of every batch; 0: nothing is replayed; default: %(default)s",
     )
     parser.add_argument("--tokenizer-steps", type=int, default=400, help="at most")
     parser.add_argument("--behavior-steps", type=int, default=200, help="at most")
@@ -40,6 +49,8 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
+    from dataclasses import replace
+
     import torch
 
     from whale_ros.actions.statistics import statistics
@@ -74,12 +85,13 @@ def run(options: argparse.Namespace) -> None:
     with work_alone(options.run):
         model, card = load_checkpoint(base)
         new, held_out = (EpisodeSet(options.data, name) for name in ("train", "validation"))
-        replay = EpisodeSet(options.replay, "train", REPLAYED) if options.replay else None
-        data = Demonstrations(new, held_out, replay, options.replay_share)
-        data.must_fit(card)
+        data = Demonstrations(new, held_out, share=options.replay_share)
+        data.must_fit(card)  # raises ValueError now, not after the work
         model.to(worker.device)
-        measure_scales(model, held_out)  # raises ValueError now, not after the work
+        measure_scales(model, held_out)  # so does this
         keeps = sees_well(tokenizer_psnr(model, held_out), card.metrics)
+        if options.replay_share and (replay := _replayed(options, base, card)):
+            data = replace(data, replay=EpisodeSet(replay, "train", REPLAYED))
         print(_plan(card, data, keeps, is_low_rank(model)), flush=True)
         steps = Steps(
             0 if keeps else options.tokenizer_steps, options.behavior_steps, options.dynamics_steps
@@ -113,6 +125,26 @@ def run(options: argparse.Namespace) -> None:
     print(f"    whale calibrate CALIBRATION_DATA --checkpoint {made}")
 
 
+def _replayed(options: argparse.Namespace, base: Path, card: Card) -> Path | None:
+    """A folder of what the base was trained on: as given, or made again if that can be done."""
+    from importlib.util import find_spec
+
+    from whale_ros.data.episodes import MANIFEST
+    from whale_ros.training.finetune import REPLAYED
+    from whale_ros.world_model.checkpoint import SHIPPED
+
+    if options.replay or base.resolve() != SHIPPED.resolve() or find_spec("metaworld") is None:
+        return options.replay
+    from whale_ros.sim.collect import collect
+
+    folder = options.run / "replay"
+    if not (folder / MANIFEST).exists():
+        print("some of what the shipped model learnt from is collected, so that it remembers")
+        resolution = card.config.tokenizer.resolution
+        collect(folder, REPLAYED, 1, STEPS, resolution, os.cpu_count() or 1, card.action_space)
+    return folder
+
+
 def _plan(card: Card, data: Demonstrations, keeps: bool, low_rank: bool) -> str:
     parts = "dynamics and behaviour model" if keeps else "tokenizer, behaviour model and dynamics"
     how = "what is added to the weights" if low_rank else "all weights"
@@ -123,6 +155,6 @@ def _plan(card: Card, data: Demonstrations, keeps: bool, low_rank: bool) -> str:
     if data.replay is None:
         lines.append(
             "it will forget what it knew: give episodes of that with --replay (for the shipped "
-            "checkpoint `whale collect` makes them)"
+            "checkpoint they are collected where the extra [sim] is installed)"
         )
     return "\n".join(lines)

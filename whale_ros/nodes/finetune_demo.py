@@ -46,7 +46,6 @@ PLANNING = ("planner", "scripted_policy")  # only while something is planned
 RUNNING = ("gate", "sim_robot", "world_model", "trainer")
 CALIBRATING = 20  # demonstrations: with an alpha of 0.1, one may be such that it cannot be judged
 FIRST_SEED, FIRST_TO_CALIBRATE, FIRST_TO_PLAN = 0, 10_000, 20_000
-REPLAYED = 200  # episodes of the old robot, if none are given
 PLANNED = 5  # episodes
 EPISODE_S, AFTER_SUCCESS_S = 25.0, 2.0
 CLOSED_S = 10.0  # for which a gate is watched that must stay closed
@@ -57,16 +56,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="finetune_demo", description=__doc__)
     parser.add_argument("--output", type=Path, default=Path("finetune_output"))
     parser.add_argument("--demonstrations", type=int, default=10, help="default: %(default)s")
-    parser.add_argument(
-        "--replay", type=Path, help="episodes of the old robot; default: some are collected"
-    )
     options = parser.parse_args()
     output: Path = options.output
     output.mkdir(parents=True, exist_ok=True)
     isolate()
     story = Story(went_on=(output / "demonstrations").exists())
     try:
-        _tell(story, output, options.demonstrations, options.replay or output / "replay")
+        _tell(story, output, options.demonstrations)
     except (RunFailed, ServiceRefused) as error:
         sys.exit(f"finetune_demo: {error}; what the nodes printed is in {output / 'logs'}")
     except KeyboardInterrupt:
@@ -75,7 +71,7 @@ def main() -> None:
         sys.exit("finetune_demo: " + "; ".join(failures))
 
 
-def _tell(story: Story, output: Path, demonstrations: int, replay: Path) -> None:
+def _tell(story: Story, output: Path, demonstrations: int) -> None:
     """Raises RunFailed, ServiceRefused."""
     bags, more, logs = output / "demonstrations", output / "more_demonstrations", output / "logs"
     data, others = output / "data", output / "more_data"
@@ -90,13 +86,10 @@ def _tell(story: Story, output: Path, demonstrations: int, replay: Path) -> None
         with _part(story, "convert", "bags to episodes"):
             _whale("convert", bags, data, may_fail=True)  # of a bag that gives nothing it tells
             _whale("convert", more, others, may_fail=True)
-        with _part(story, "collect", "episodes of the old robot, against forgetting"):
-            if not (replay / "manifest.json").exists():
-                _whale("collect", replay, "--episodes", REPLAYED, "--held-out-episodes", 1)
         with running_nodes(logs / "running", ROBOT, RUNNING) as processes:
             observer = FinetuneObserver(story)
             try:
-                _swap(story, observer, processes, output, replay)
+                _swap(story, observer, processes, output)
             finally:
                 observer.destroy_node()
     finally:
@@ -109,7 +102,6 @@ def _swap(
     observer: FinetuneObserver,
     processes: list[subprocess.Popen],
     output: Path,
-    replay: Path,
 ) -> None:
     """Another model is made while the nodes run, and takes over.
 
@@ -129,8 +121,9 @@ def _swap(
     story.base = _hash_of(SHIPPED)
     with _part(story, "try the base", "the gate must stay closed"):
         play(BASE, 1, CLOSED_S)
-    with _part(story, "finetune", "the base runs on"), observer.noting(LEARNING):
-        print(observer.train(output / "data", replay, run, wait))
+    what = "first the trainer collects what the base knew; the base runs on"
+    with _part(story, "finetune", what), observer.noting(LEARNING):
+        print(observer.train(output / "data", run, wait))
     story.card = json.loads((made / CARD).read_text())
     story.finetuned = _hash_of(made)
     (made / CALIBRATION).unlink(missing_ok=True)  # of an earlier run

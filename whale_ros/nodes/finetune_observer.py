@@ -53,10 +53,10 @@ class FinetuneObserver(DemoObserver):
         self._story.gate[name], self._story.ran[name] = self.log, self._ran
         self.log, self._ran = DemoLog(), set()  # what comes now belongs to nothing
 
-    def train(self, data: Path, replay: Path, run: Path, wait: Wait) -> str:
+    def train(self, data: Path, run: Path, wait: Wait) -> str:
         """Have the model fine-tuned; what the trainer says of it. Raises RunFailed."""
         progress = tqdm(desc="fine-tuning", bar_format="{desc}{postfix}, {elapsed} so far")
-        goal = Finetune.Goal(data=str(data), replay=str(replay), run=str(run))
+        goal = Finetune.Goal(data=str(data), run=str(run))
 
         def show(message) -> None:
             now = message.feedback
