@@ -17,7 +17,10 @@ SHOWN = 10  # frames
 
 
 def draw_episode(path: Path, episode: Episode, title: str, space: ActionSpace) -> None:
-    """Frames spread over the episode, above translation, rotation and gripper over time."""
+    """Frames spread over the episode, above translation, rotation and gripper over time.
+
+    title: which episode it is; whether it succeeds is put behind.
+    """
     steps, step_s = len(episode.actions), space.step_s
     shown = np.linspace(0, steps, SHOWN).round().astype(int)
     figure, axes = plt.subplots(4, figsize=(11, 7), height_ratios=(1.3, 1, 1, 0.6))
@@ -41,7 +44,14 @@ def draw_episode(path: Path, episode: Episode, title: str, space: ActionSpace) -
         else:
             axis.axhspan(-limit, limit, color="0.95", zorder=0)
             axis.legend(loc="upper right", ncols=3, fontsize=8)
-    figure.suptitle(f"{title}\nactions of {step_s:g} s, grey: the action space", fontsize=10)
+    heading = f"{title}, {_label(episode)}\nactions of {step_s:g} s, grey: the action space"
+    figure.suptitle(heading, fontsize=10, parse_math=False)  # a task may have dollars in its name
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=80)
     plt.close(figure)
+
+
+def _label(episode: Episode) -> str:
+    if episode.success is None:
+        return "not labelled"
+    return "success" if episode.success.any() else "no success"

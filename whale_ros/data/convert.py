@@ -121,7 +121,7 @@ def _add(path: Path, dataset: Path, wish: Wish, log: ConversionLog) -> str:
         name = f"{number:06d}_{part}" if part else f"{number:06d}"
         episode = _episode(stretch, success, bag.damage)
         save_episode(dataset / "demonstrations" / f"{name}.npz", episode)
-        title = f"{name}: {task}, {path.name}, {_label(episode)}"
+        title = f"{name}: {task}, {path.name}"
         draw_episode(dataset / "pictures" / f"{name}.png", episode, title, conventions.space)
         episodes.append(_numbers(f"demonstrations/{name}.npz", stretch))
     entry = {
@@ -153,12 +153,6 @@ def _episode(stretch: Stretch, success: bool | None, damage: str) -> Episode:
         hand_position=stretch.pose[:, :3].astype(np.float32),
         success=done,
     )
-
-
-def _label(episode: Episode) -> str:
-    if episode.success is None:
-        return "not labelled"
-    return "success" if episode.success.any() else "no success"
 
 
 def _recording(path: Path) -> Recording | None:

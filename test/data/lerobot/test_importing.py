@@ -202,6 +202,8 @@ def test_a_person_imports_with_a_mapping_by_its_name(theirs, truth, tmp_path, ca
     )
     assert "3 episodes" in capsys.readouterr().out
     assert load_episode(data / "train" / "theirs_000000_0.npz").frames.shape == (23, 64, 64, 3)
+    pictures = sorted(path.name for path in (data / "pictures").iterdir())
+    assert pictures == [f"theirs_00000{number}_0.png" for number in range(3)]
     main(["lerobot", "export", str(data), str(tmp_path / "exported")])
     assert "3 episodes" in capsys.readouterr().out
     for words, message in (

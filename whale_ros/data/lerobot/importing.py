@@ -13,6 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from whale_ros.actions.space import DIM, ActionSpace
+from whale_ros.data.contact_sheet import draw_episode
 from whale_ros.data.conversion_log import BEHAVIOR, HELD_OUT
 from whale_ros.data.episodes import (
     Episode,
@@ -27,6 +28,8 @@ from whale_ros.data.lerobot.files import INFO, Info, read_episodes, read_info
 from whale_ros.data.lerobot.mapping import Mapping
 from whale_ros.data.lerobot.pieces import pieces, space_of, steps_between
 from whale_ros.data.lerobot.rows import Rows
+
+PICTURED = 100  # episodes of a dataset: a picture of each takes longer than the episode itself
 
 Found = Iterator[tuple[str, Episode, dict[str, Any]]]  # number, episode, EpisodeInfo but for file
 
@@ -48,9 +51,9 @@ def import_dataset(
     mapping: what its columns mean. With one, rows that are `space.step_s` apart are kept, the
     central squares of their pictures at `resolution` pixels a side, and the actions from each to
     the next composed into one. An episode is cut where an action is beyond `space`, and left out
-    where too little remains or its actions are not what the hand did. Without a mapping
-    the dataset must be an export of ours, and comes back as it was, whatever `space` and
-    `resolution` are.
+    where too little remains or its actions are not what the hand did. The first PICTURED are drawn
+    to `out/pictures`. Without a mapping the dataset must be an export of ours, and comes back as it
+    was, whatever `space` and `resolution` are.
 
     Raises ValueError naming the file that is absent, broken, contradicts another or does not fit.
     """
@@ -68,6 +71,9 @@ def import_dataset(
         _must_not_replace(out / file, episode)
         save_episode(out / file, episode)
         report.episodes.append(EpisodeInfo(file=file, **about))
+        if mapping is not None and len(report.episodes) <= PICTURED:
+            picture = out / "pictures" / f"{name}_{number}.png"
+            draw_episode(picture, episode, f"{name} {number}: {about['task']}", report.space)
     if not report.episodes:
         reasons = "; ".join(report.left_out[:3]) or "it has none"
         raise ValueError(f"{dataset} holds no episode that is of use: {reasons}")
