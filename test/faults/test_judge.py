@@ -140,3 +140,13 @@ def test_events_of_many_processes_are_read_in_order_and_a_broken_line_is_passed_
     with (tmp_path / "a.jsonl").open("a") as file:
         file.write(json.dumps([3.0, "well again"])[:-4])
     assert read_events(tmp_path) == [[1.0, "heard", "camera"], [2.0, "heard", "camera"]]
+
+
+def test_of_several_who_wrote_a_command_down_the_first_counts(tmp_path):
+    twist = [0.1, 0.0, 0.0, 0.0, 0.0, 0.0]
+    late, soon = EventLog(tmp_path / "commands.jsonl"), EventLog(tmp_path / "recorder.jsonl")
+    late.write(1.0, "command", twist, 1.0, 1.003)
+    late.write(2.0, "command", twist, 2.0, 2.004)
+    soon.write(1.0, "command", twist, 1.0, 1.001)
+    events = read_events(tmp_path)
+    assert events == [[1.0, "command", twist, 1.0, 1.001], [2.0, "command", twist, 2.0, 2.004]]

@@ -38,14 +38,25 @@ class EventLog:
 
 
 def read_events(folder: Path) -> list[Event]:
-    """Of all processes, in order. The last line of one that was killed may be cut off."""
-    events = []
+    """Of all processes, in order. The last line of one that was killed may be cut off.
+
+    A command that several wrote down is there once, as it came to the first of them.
+    """
+    events: list[Event] = []
+    commands: dict[tuple, Event] = {}
     for path in sorted(folder.glob("*.jsonl")):
         for line in path.read_text().splitlines():
             try:
-                events.append(json.loads(line))
+                event = json.loads(line)
             except json.JSONDecodeError:
                 continue
+            if event[1] == "command":
+                time, _, twist, stamp, arrived = event
+                first = commands.setdefault((time, stamp, *twist), event)
+                first[4] = min(first[4], arrived)
+                if first is not event:
+                    continue
+            events.append(event)
     return sorted(events, key=lambda event: event[0])
 
 

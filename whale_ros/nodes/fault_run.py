@@ -17,7 +17,7 @@ from whale_ros.faults.trial import Trial
 from whale_ros.nodes import fault_catalogue, fault_gate, fault_machine, fault_model, fault_network
 from whale_ros.nodes.fault_case import try_at_once
 from whale_ros.nodes.fault_processes import NotRunning
-from whale_ros.nodes.fault_system import System
+from whale_ros.nodes.fault_system import System, TwoWitnesses
 
 STARTS = 3  # tries in a row
 
@@ -44,7 +44,7 @@ def with_estop(output: Path, seed: int) -> System:
 PHASES = [
     Phase("arm", [*fault_catalogue.FAULTS, *fault_gate.FAULTS]),
     Phase("estop", fault_gate.ESTOP_FAULTS, with_estop),
-    Phase("killed", fault_gate.KILLS),
+    Phase("killed", fault_gate.KILLS, TwoWitnesses),
     Phase("processor", fault_machine.PROCESSOR, System, fault_machine.why_no_priority),
     Phase("disk", fault_machine.DISK, fault_machine.SmallDisk, fault_machine.why_no_disk),
     Phase(

@@ -175,3 +175,9 @@ class System:
         wrong = [s for s in message.status if s.level != DiagnosticStatus.OK]
         self.told = [f"{status.name}: {status.message}" for status in wrong]
         self.event("told", self.told)
+
+
+class TwoWitnesses(System):
+    """Of what is commanded: after a kill each may be deaf for some seconds."""
+
+    recorders = ("recorder", "commands")
