@@ -104,6 +104,28 @@ def test_a_gate_that_was_put_to_sleep_could_not_notice_before_it_woke(kind, held
     assert run([*events, [0.7, "demand", due], [1.35, kind, *["b"][: kind[0] == "w"]]]).held == held
 
 
+@pytest.mark.parametrize(("goes_on", "unsafe"), [(2.7, True), (3.2, False)])
+def test_of_a_gate_that_comes_back_armed_the_clean_second_begins_with_its_first_command(
+    goes_on, unsafe
+):
+    """Which comes two seconds late."""
+    trial = run(
+        [
+            [0.0, "approved", CHUNK | {"start": 0.0}],
+            *drive(0.0, 0.1, STAND),
+            *drive(0.1, 0.5, MOVE),
+            [0.4, "fault", "camera stalls"],
+            [0.5, "demand", {"briefly": True, "latches": False, "fault": "camera stalls"}],
+            [0.51, "gate started"],
+            *drive(2.0, goes_on, STAND),
+            [goes_on - 0.1, "approved", CHUNK | {"start": goes_on - 0.1}],
+            *drive(goes_on, 4.0, MOVE),
+            [3.99, "done", WHAT],
+        ]
+    )
+    assert trial.held and bool(trial.unsafe) == unsafe
+
+
 def test_an_arm_that_is_cut_off_must_stand_whatever_is_commanded():
     events = [*drive(0.0, 3.0, STAND), [0.2, "fault", "x"], [0.5, "cut off", True]]
     events = [e for e in events if e[1] != "position"]

@@ -142,6 +142,8 @@ class Oracle:
         for demand in self._open:
             if demand.zero is None:
                 demand.since = max(demand.since, until)
+                if demand.over is not None:
+                    demand.over = max(demand.over, until)
 
     def approved(self, approval: Approval) -> None:
         """A chunk reached the gate that it may execute."""

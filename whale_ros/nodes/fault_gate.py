@@ -48,8 +48,8 @@ def _end(case: Case, number: int) -> Steps:
 def restarts_armed(case: Case) -> Steps:
     """It is killed and comes back at once, armed: only a plan of after that may move the arm."""
     yield from _end(case, signal.SIGKILL)
+    case.demand(briefly=True)  # counts from its first command
     case.system.start_gate("gate")
-    case.demand(briefly=True)
     yield 0.1
 
 
