@@ -85,8 +85,9 @@ def flood(case: Case) -> Steps:
 
 
 def _memory(pid: int) -> int:
-    """Resident bytes of a process."""
-    return 4096 * int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    """Resident bytes of a process; 0 if another fault has ended it."""
+    statm = Path(f"/proc/{pid}/statm")
+    return 4096 * int(statm.read_text().split()[1]) if statm.exists() else 0
 
 
 def cut_network(case: Case) -> Steps:
