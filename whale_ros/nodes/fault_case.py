@@ -85,7 +85,7 @@ def try_at_once(system: System, faults: Sequence[Fault]) -> bool:
         system.reset()
         moves = system.wait(system.moves, system.recovers_s)
         recovered = moves and not alone
-    system.pause(0.1)
+    system.pause(system.begins_s)
     what = {"fault": fault.name, "holds": fault.required == "H", "latches": fault.latches}
     what |= {"moved": moved, "recovered": recovered, "alone": alone}
     what |= {"says": fault.says, "audited": system.audited}

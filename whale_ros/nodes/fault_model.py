@@ -30,7 +30,7 @@ LATE_S = 5.0  # longer than the planner waits, and than the last chunk lasts
 class RealModel(System):
     """World model, planner and policy are the real ones, as `make demo` starts them."""
 
-    recovers_s = 40.0
+    recovers_s, begins_s = 40.0, 1.0
 
     def start_planning(self) -> None:
         self.start_world_model()

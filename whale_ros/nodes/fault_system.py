@@ -36,10 +36,11 @@ RELAYED_TOPICS = {
 class System:
     """All processes, and an operator who watches the gate. `output` takes logs and events.
 
-    recovers_s: how long it may take to move again after a fault.
+    recovers_s: how long it may take to move again after a fault; begins_s: how long from when the
+    gate executes a plan until the plan begins.
     """
 
-    recovers_s = RECOVERS_S
+    recovers_s, begins_s = RECOVERS_S, 0.1
     recorders: tuple[str, ...] = ("recorder",)
     every_one: tuple[str, ...] = ()  # ROS arguments of all processes
     audited = True  # whether times in the audit log are those of events
