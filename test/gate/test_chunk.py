@@ -215,6 +215,10 @@ def test_times_exactly_at_their_limits(make):
         ({}, "zz" * 9, "checkpoint 'abc' approved it, but 'zzzzzzzzzzzz' watches"),
         ({}, "a", "checkpoint 'abc' approved it, but 'a' watches"),
         ({"checkpoint": ""}, "", "checkpoint '' approved it, but '' watches"),
+        (
+            {"uncertainty": 1.5, "threshold": 1.499}, "abc",
+            "its uncertainty 1.5, limit 1.499",
+        ),
     ],
 )  # fmt: skip
 def test_an_unsure_one_is_named(make, change, running, reason):

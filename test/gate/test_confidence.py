@@ -6,7 +6,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from whale_ros.gate.check import Now
-from whale_ros.gate.confidence import MAX_UNCERTAINTY, Confidence, compare, positive
+from whale_ros.gate.confidence import (
+    MAX_UNCERTAINTY,
+    Confidence,
+    bounds_uncertainty,
+    compare,
+    positive,
+)
 from whale_ros.gate.config import GateConfig
 
 T, ROS = 1000.0, 1_700_000_000.0
@@ -53,6 +59,7 @@ def test_before_the_first_heartbeat_nothing_is_sure():
         (0.5, 0.5, True, 0.5, "uncertainty 0.5, limit 0.5"),
         (0.50001, 0.5, False, 0.50001, "uncertainty 0.5, limit 0.5"),
         (1.49, 1.499, True, 1.49, "uncertainty 1.49, limit 1.499"),
+        (1.5, 1.499, False, 1.5, "uncertainty 1.5, limit 1.499"),
         (
             0.25, 1.5, False, 0.25,
             "the threshold for uncertainty is 1.5, which nothing exceeds: not calibrated",
@@ -268,3 +275,11 @@ def test_nothing_is_sure_without_a_threshold_that_something_exceeds(beat, uncert
 @given(st.floats(min_value=1e-3, max_value=1e3), st.floats(min_value=1e-3, max_value=1e3))
 def test_a_comparison_names_both_numbers(value, threshold):
     assert compare("it", value, threshold) == f"it {value:.4g}, limit {threshold:.4g}"
+
+
+@pytest.mark.parametrize(
+    ("threshold", "bounds"),
+    [(0.0, False), (1e-9, True), (1.499, True), (1.5, False), (-0.1, False), (math.nan, False)],
+)
+def test_a_threshold_bounds_if_something_lies_on_either_side(threshold, bounds):
+    assert bounds_uncertainty(threshold) is bounds
