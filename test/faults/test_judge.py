@@ -126,6 +126,20 @@ def test_of_a_gate_that_comes_back_armed_the_clean_second_begins_with_its_first_
     assert trial.held and bool(trial.unsafe) == unsafe
 
 
+def test_a_gate_that_begins_with_motion_is_unsafe_also_if_a_plan_from_before_explains_it():
+    events = [
+        [0.0, "approved", CHUNK | {"start": 0.0}],
+        *drive(0.0, 0.1, STAND),
+        *drive(0.1, 0.5, MOVE),
+        [0.4, "fault", "camera stalls"],
+        [0.5, "demand", {"within_s": 0.02, "latches": False, "fault": "camera stalls"}],
+        [0.51, "gate started"],
+    ]
+    starts = [*drive(1.0, 1.1, MOVE), *drive(1.1, 2.0, STAND)]
+    assert run([*events, *starts, [1.9, "done", WHAT]]).unsafe
+    assert not run([*events, *drive(1.0, 2.0, STAND), [1.9, "done", WHAT]]).unsafe
+
+
 def test_an_arm_that_is_cut_off_must_stand_whatever_is_commanded():
     events = [*drive(0.0, 3.0, STAND), [0.2, "fault", "x"], [0.5, "cut off", True]]
     events = [e for e in events if e[1] != "position"]

@@ -100,7 +100,7 @@ def _moves_for_a_while(system: System) -> bool:
         if system.is_latched():
             system.reset()
         system.wait(system.moves, end - time.monotonic())
-        system.pause(system.rng.uniform(0.1, 0.6))
+        system.pause(system.begins_s + system.rng.uniform(0.0, 0.5))
         if system.moves():
             return True
     return False

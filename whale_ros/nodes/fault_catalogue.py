@@ -79,15 +79,16 @@ def flood(case: Case) -> Steps:
     before = _memory(gate.pid)
     case.spoil("chunk", "again", times=300)
     yield 1.2
-    if gate.poll() is None:  # unless another fault has ended it meanwhile
-        grown = _memory(gate.pid) - before
-        case.expect(grown < FLOOD_MAY_TAKE, f"the gate's memory grew by {grown / 1e6:.1f} MB")
+    if gate.poll() is not None:
+        case.expect(False, "the gate ended")
+        return
+    grown = _memory(gate.pid) - before
+    case.expect(grown < FLOOD_MAY_TAKE, f"the gate's memory grew by {grown / 1e6:.1f} MB")
 
 
 def _memory(pid: int) -> int:
-    """Resident bytes of a process; 0 if another fault has ended it."""
-    statm = Path(f"/proc/{pid}/statm")
-    return 4096 * int(statm.read_text().split()[1]) if statm.exists() else 0
+    """Resident bytes of a process."""
+    return 4096 * int(Path(f"/proc/{pid}/statm").read_text().split()[1])
 
 
 def cut_network(case: Case) -> Steps:
@@ -193,7 +194,7 @@ FAULTS = [
     Fault(30, "half of all messages are lost", "-", False, lossy, ("network",)),
     h(30, "all messages are half a second late", late, "camera", "pose", "heartbeat", "network",
       says="pose"),
-    x(34, "a flood of plans", flood, "was used", "plan"),
+    x(34, "a flood of plans", flood, "was used", "plan", "gate"),
     latched(33, "somebody else commands the arm", foreign_publisher, says="command_topic"),
     x(36, "nonsense parameters", nonsense_parameters, ""),
     latched("contract 8", "the stop service is called", stop_service, says="stop service"),

@@ -129,7 +129,8 @@ class System:
         self.wait(lambda: False, seconds)
 
     def moves(self) -> bool:
-        return self.status is not None and self.status.state == GateStatus.EXECUTING
+        runs = self.processes["gate"].poll() is None
+        return runs and self.status is not None and self.status.state == GateStatus.EXECUTING
 
     def is_latched(self) -> bool:
         return self.status is not None and self.status.state == GateStatus.LATCHED
