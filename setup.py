@@ -47,8 +47,8 @@ setup(
             "colcon-common-extensions==0.3.0",
             "ninja>=1.11,<2",
         ],
-        # Parquet and video of LeRobot datasets; the versions that LeRobot itself takes.
-        "lerobot": ["av>=15,<16", "pyarrow>=21,<30"],
+        # Parquet and video of LeRobot datasets, in LeRobot's own versions; pictures.
+        "lerobot": ["av>=15,<16", "matplotlib>=3.8,<4", "pyarrow>=21,<30"],
         "sim": ["gymnasium>=1.1,<1.5", "metaworld==3.1.1", "mujoco==3.3.0"],
         "train": [
             "lz4>=4.3,<5",

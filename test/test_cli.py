@@ -1,5 +1,6 @@
 """`whale` as a person types it: collect a little, train a little, evaluate."""
 
+import argparse
 import json
 import os
 import shutil
@@ -183,6 +184,32 @@ def test_a_model_is_fine_tuned_to_a_checkpoint_of_its_own_and_calibrated_with_ot
     printed = succeed("calibrate", data, "--checkpoint", tuned, "--candidates", 2)
     assert "4 episodes bound nothing at an alpha of 0.1" in printed and "at least 9" in printed
     assert len(load_calibration(tuned / "calibration.json").pooled) == 4
+
+
+def test_what_the_shipped_base_learnt_from_is_collected_once(tmp_path, monkeypatch):
+    import whale_ros.sim.collect
+    from whale_ros.cli.finetune import replayed
+    from whale_ros.world_model.checkpoint import SHIPPED, read_card
+
+    def collect(folder, episodes, *_others):
+        folders.append(folder)
+        if broken:
+            raise RuntimeError("no display")
+        folder.mkdir(parents=True)
+        (folder / "manifest.json").write_text("{}")
+
+    folders, broken = [], True
+    monkeypatch.setattr(whale_ros.sim.collect, "collect", collect)
+    options = argparse.Namespace(run=tmp_path / "run", replay=None, threads=1)
+    asked = options, SHIPPED, read_card(SHIPPED)
+    with pytest.raises(ValueError, match="no display.*--replay-share 0"):
+        replayed(*asked)
+    broken = False
+    assert replayed(*asked) == replayed(*asked) == tmp_path / "run" / "replay"
+    assert folders == [tmp_path / "run" / "replay"] * 2
+    assert replayed(options, tmp_path, asked[2]) is None, "nobody knows what another learnt from"
+    given = argparse.Namespace(run=tmp_path / "new", replay=tmp_path, threads=1)
+    assert replayed(given, *asked[1:]) == tmp_path and len(folders) == 2
 
 
 def test_a_tokenizer_stays_that_shows_the_new_scene_about_as_well_as_its_own():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -90,7 +89,7 @@ def run(options: argparse.Namespace) -> None:
         model.to(worker.device)
         measure_scales(model, held_out)  # so does this
         keeps = sees_well(tokenizer_psnr(model, held_out), card.metrics)
-        if options.replay_share and (replay := _replayed(options, base, card)):
+        if options.replay_share and (replay := replayed(options, base, card)):
             data = replace(data, replay=EpisodeSet(replay, "train", REPLAYED))
         print(_plan(card, data, keeps, is_low_rank(model)), flush=True)
         steps = Steps(
@@ -125,23 +124,35 @@ def run(options: argparse.Namespace) -> None:
     print(f"    whale calibrate CALIBRATION_DATA --checkpoint {made}")
 
 
-def _replayed(options: argparse.Namespace, base: Path, card: Card) -> Path | None:
-    """A folder of what the base was trained on: as given, or made again if that can be done."""
+def replayed(options: argparse.Namespace, base: Path, card: Card) -> Path | None:
+    """A folder of what the base was trained on: as given, or made again if that can be done.
+
+    Raises ValueError if it should be possible and is not.
+    """
     from importlib.util import find_spec
 
     from whale_ros.data.episodes import MANIFEST
     from whale_ros.training.finetune import REPLAYED
     from whale_ros.world_model.checkpoint import SHIPPED
 
-    if options.replay or base.resolve() != SHIPPED.resolve() or find_spec("metaworld") is None:
+    folder: Path = options.run / "replay"
+    if options.replay or base.resolve() != SHIPPED.resolve():
         return options.replay
-    from whale_ros.sim.collect import collect
+    if (folder / MANIFEST).exists():
+        return folder
+    if find_spec("metaworld") is None:
+        return None
+    print("some of what the shipped model learnt from is collected, so that it remembers")
+    resolution = card.config.tokenizer.resolution
+    try:
+        from whale_ros.sim.collect import collect
 
-    folder = options.run / "replay"
-    if not (folder / MANIFEST).exists():
-        print("some of what the shipped model learnt from is collected, so that it remembers")
-        resolution = card.config.tokenizer.resolution
-        collect(folder, REPLAYED, 1, STEPS, resolution, os.cpu_count() or 1, card.action_space)
+        collect(folder, REPLAYED, 1, STEPS, resolution, options.threads, card.action_space)
+    except Exception as error:  # of rendering, which may lack a driver, in another process
+        raise ValueError(
+            f"nothing can be collected from the simulated arm ({error}): give episodes of what the "
+            "base was trained on with --replay, or --replay-share 0, with which it forgets that"
+        ) from error
     return folder
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shlex
 import signal
 import subprocess
@@ -75,7 +76,9 @@ class Trainer(Node):
         goal = handle.request
         self.get_logger().info(f"fine-tuning with {goal.data}, in {goal.run}")
         with self._busy, tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
-            process = subprocess.Popen(self._command(goal), stdout=out, stderr=err)
+            process = subprocess.Popen(
+                self._command(goal), stdout=out, stderr=err, start_new_session=True
+            )
             try:
                 self._follow(handle, process)
             finally:
@@ -124,12 +127,13 @@ class Trainer(Node):
 
 
 def _end(process: subprocess.Popen) -> None:
-    process.terminate()
-    try:
-        process.wait(TO_END_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    """With those that it started, which collect episodes."""
+    for number, patience_s in ((signal.SIGTERM, TO_END_S), (signal.SIGKILL, None)):
+        with contextlib.suppress(ProcessLookupError):  # all have ended
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(patience_s)
+            return
 
 
 def _last_lines(file: IO[str], count: int) -> str:
