@@ -12,6 +12,7 @@ from whale_ros.evaluation.finetune_demo_summary import (
     Story,
     reason,
     summarise_story,
+    table,
     why_failed,
 )
 
@@ -140,3 +141,12 @@ def test_the_reason_is_that_for_which_it_held_longest():
     notes.gate[-1].reason, notes.gate[-1].failing = "camera silent", ("camera",)
     assert reason(notes) == "unfamiliar 0.9, limit 0.2"
     assert reason(DemoLog()) == ""
+
+
+def test_the_table_has_a_line_for_each_story(story):
+    head, five, ten = table(
+        {"5": summarise_story(story), "10": summarise_story(story)}
+    ).splitlines()
+    assert head.split()[0] == "demonstrations"
+    assert five.split() == ["5", "11.0", "10.0", "9.5", "dB", "12.0", "dB", "9", "1", "of", "1"]
+    assert ten.split()[1:] == five.split()[1:]

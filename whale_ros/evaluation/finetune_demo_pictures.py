@@ -10,7 +10,13 @@ import torch
 
 from whale_ros.data.episodes import load_episode, read_manifest
 from whale_ros.evaluation.demo_pictures import draw_timelines
-from whale_ros.evaluation.finetune_demo_summary import BASE, CALIBRATED, NOT_CALIBRATED, Story
+from whale_ros.evaluation.finetune_demo_summary import (
+    BASE,
+    CALIBRATED,
+    NOT_CALIBRATED,
+    SHOWN_STEP,
+    Story,
+)
 from whale_ros.evaluation.prediction import HORIZON, foretell
 from whale_ros.evaluation.windows import windows_at
 from whale_ros.imagination.live import HISTORY
@@ -76,3 +82,30 @@ def draw_before_and_after(base: Path, finetuned: Path, data: Path, path: Path) -
 def draw_gate(story: Story, path: Path) -> None:
     """What the gate saw and did with the base, with the new model, and with its calibration."""
     draw_timelines({name: story.gate[name] for name in (BASE, NOT_CALIBRATED, CALIBRATED)}, path)
+
+
+def draw_stories(summaries: dict[str, dict], path: Path) -> None:
+    """What more demonstrations bring: how well held-out ones are foretold, and what it takes."""
+    figure, (quality, time) = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
+    counts = list(summaries)
+    psnr = [summary["held_out_moving_pixels_psnr_db"] for summary in summaries.values()]
+    for name, label in (
+        ("copy of the last frame", "last frame copied"),
+        ("before", "shipped base"),
+        ("after", "fine-tuned"),
+    ):
+        quality.plot(counts, [of[name][SHOWN_STEP] for of in psnr], "o-", label=label)
+    quality.set(
+        xlabel="demonstrations", ylabel=f"PSNR of moving pixels,\n{SHOWN_STEP} steps on [dB]"
+    )
+    quality.legend(fontsize=8)
+    below = np.zeros(len(counts))
+    for part in next(iter(summaries.values()))["seconds"]:
+        if part != "all":
+            minutes = np.array([summary["seconds"][part] / 60 for summary in summaries.values()])
+            time.bar(counts, minutes, bottom=below, label=part)
+            below += minutes
+    time.set(xlabel="demonstrations", ylabel="minutes")
+    time.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    figure.savefig(path, dpi=90)
+    plt.close(figure)

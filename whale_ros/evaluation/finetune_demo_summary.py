@@ -116,6 +116,33 @@ def why_failed(summary: dict) -> list[str]:
     return failures
 
 
+def table(summaries: dict[str, dict]) -> str:
+    """A line for each story, by its number of demonstrations."""
+    heads = (
+        "demonstrations",
+        "minutes",
+        "of them learning",
+        "PSNR before",
+        "after",
+        "chunks",
+        "successes",
+    )
+    lines = ["".join(f"{head:>18}" for head in heads)]
+    for count, summary in summaries.items():
+        psnr, seconds = summary["held_out_moving_pixels_psnr_db"], summary["seconds"]
+        cells = (
+            count,
+            f"{seconds['all'] / 60:.1f}",
+            f"{seconds['finetune'] / 60:.1f}",
+            f"{psnr['before'][SHOWN_STEP]} dB",
+            f"{psnr['after'][SHOWN_STEP]} dB",
+            summary["gate"][CALIBRATED]["chunks_executed"],
+            ", ".join(summary["planning"]["task_success"].values()),
+        )
+        lines.append("".join(f"{cell:>18}" for cell in cells))
+    return "\n".join(lines)
+
+
 def reason(log: DemoLog) -> str:
     """Why the gate held for longest, in its newest words; empty if it never held."""
     kinds = list(held_seconds(log))[:1]

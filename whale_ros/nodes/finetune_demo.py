@@ -1,5 +1,6 @@
-"""From demonstrations to a model of this robot: records them on the simulated bench, fine-tunes the
-shipped model, calibrates it, swaps it in and plans with it; writes what happened to a folder."""
+"""From demonstrations to a model of this robot: records some on the simulated bench, fine-tunes the
+shipped model, calibrates it, swaps it in and plans with it, and all of that again with more of
+them; writes what happened to a folder."""
 
 from __future__ import annotations
 
@@ -25,6 +26,7 @@ from whale_ros.evaluation.finetune_demo_summary import (
     NOT_CALIBRATED,
     Story,
     summarise_story,
+    table,
     why_failed,
 )
 from whale_ros.evaluation.hardware import hardware
@@ -55,45 +57,58 @@ BAR = "{desc}: {n:.0f}/{total:.0f} s{postfix}"
 def main() -> None:
     parser = argparse.ArgumentParser(prog="finetune_demo", description=__doc__)
     parser.add_argument("--output", type=Path, default=Path("finetune_output"))
-    parser.add_argument("--demonstrations", type=int, default=10, help="default: %(default)s")
+    parser.add_argument(
+        "--demonstrations", type=int, nargs="+", default=[5, 10, 20], metavar="N",
+        help="a story for each number, told one after the other; default: 5 10 20",
+    )  # fmt: skip
     options = parser.parse_args()
     output: Path = options.output
     output.mkdir(parents=True, exist_ok=True)
     isolate()
-    story = Story(went_on=(output / "demonstrations").exists())
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # else a `spin` fails before it ends
+    summaries: dict[str, dict] = {}
     try:
-        _tell(story, output, options.demonstrations)
+        for count in options.demonstrations:
+            story = Story(went_on=(_folder(output, count) / "demonstrations").exists())
+            _tell(story, output, count)
+            summaries[str(count)] = _draw(story, _folder(output, count))
     except (RunFailed, ServiceRefused) as error:
-        sys.exit(f"finetune_demo: {error}; what the nodes printed is in {output / 'logs'}")
+        sys.exit(f"finetune_demo: {error}; what the nodes printed is in {output}/*/logs")
     except KeyboardInterrupt:
         sys.exit("finetune_demo: interrupted; the same command goes on")
-    if failures := _write(story, output):
-        sys.exit("finetune_demo: " + "; ".join(failures))
+    finally:
+        rclpy.try_shutdown()
+    _write(summaries, output)
+    failures = {count: why_failed(summary) for count, summary in summaries.items()}
+    if any(failures.values()):
+        told = [f"with {n} demonstrations, {f}" for n, all_ in failures.items() for f in all_]
+        sys.exit("finetune_demo: " + "; ".join(told))
+
+
+def _folder(output: Path, demonstrations: int) -> Path:
+    return output / f"{demonstrations}_demonstrations"
 
 
 def _tell(story: Story, output: Path, demonstrations: int) -> None:
     """Raises RunFailed, ServiceRefused."""
-    bags, more, logs = output / "demonstrations", output / "more_demonstrations", output / "logs"
-    data, others = output / "data", output / "more_data"
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # else a `spin` fails before it ends
-    try:
-        with _part(story, "record", f"{demonstrations} demonstrations of {TASK} on {ROBOT}"):
-            seeds = range(FIRST_SEED, FIRST_SEED + demonstrations)
-            story.demonstrations = record(bags, seeds, logs / "recording")
-        with _part(story, "record more", f"{CALIBRATING} others, to calibrate with"):
-            seeds = range(FIRST_TO_CALIBRATE, FIRST_TO_CALIBRATE + CALIBRATING)
-            story.calibrating = record(more, seeds, logs / "recording")
-        with _part(story, "convert", "bags to episodes"):
-            _whale("convert", bags, data, may_fail=True)  # of a bag that gives nothing it tells
-            _whale("convert", more, others, may_fail=True)
-        with running_nodes(logs / "running", ROBOT, RUNNING) as processes:
-            observer = FinetuneObserver(story)
-            try:
-                _swap(story, observer, processes, output)
-            finally:
-                observer.destroy_node()
-    finally:
-        rclpy.try_shutdown()
+    folder = _folder(output, demonstrations)
+    bags, data, logs = folder / "demonstrations", folder / "data", folder / "logs"
+    more, others = output / "more_demonstrations", output / "more_data"  # of all stories
+    with _part(story, "record", f"{demonstrations} demonstrations of {TASK} on {ROBOT}"):
+        seeds = range(FIRST_SEED, FIRST_SEED + demonstrations)
+        story.demonstrations = record(bags, seeds, logs / "recording")
+    with _part(story, "record more", f"{CALIBRATING} others, to calibrate with"):
+        seeds = range(FIRST_TO_CALIBRATE, FIRST_TO_CALIBRATE + CALIBRATING)
+        story.calibrating = record(more, seeds, logs / "recording")
+    with _part(story, "convert", "bags to episodes"):
+        _whale("convert", bags, data, may_fail=True)  # of a bag that gives nothing it tells
+        _whale("convert", more, others, may_fail=True)
+    with running_nodes(logs / "running", ROBOT, RUNNING) as processes:
+        observer = FinetuneObserver(story)
+        try:
+            _swap(story, observer, processes, folder, others)
+        finally:
+            observer.destroy_node()
     story.base_afterwards = _hash_of(SHIPPED)
 
 
@@ -101,16 +116,17 @@ def _swap(
     story: Story,
     observer: FinetuneObserver,
     processes: list[subprocess.Popen],
-    output: Path,
+    folder: Path,
+    calibrating: Path,
 ) -> None:
     """Another model is made while the nodes run, and takes over.
 
     Raises RunFailed, ServiceRefused.
     """
-    run, made, wait = output / "run", output / "run" / "checkpoint", Wait(observer, processes)
+    run, made, wait = folder / "run", folder / "run" / "checkpoint", Wait(observer, processes)
 
     def play(name: str, scenes: int, seconds: float) -> None:
-        with running_nodes(output / "logs" / name, ROBOT, PLANNING) as more:
+        with running_nodes(folder / "logs" / name, ROBOT, PLANNING) as more:
             patience = Wait(observer, [*processes, *more])
             patience(observer.is_planned_for, START_UP_S, "planner and policy")
             with observer.noting(name):
@@ -123,7 +139,7 @@ def _swap(
         play(BASE, 1, CLOSED_S)
     what = "first the trainer collects what the base knew; the base runs on"
     with _part(story, "finetune", what), observer.noting(LEARNING):
-        print(observer.train(output / "data", run, wait))
+        print(observer.train(folder / "data", run, wait))
     story.card = json.loads((made / CARD).read_text())
     story.finetuned = _hash_of(made)
     (made / CALIBRATION).unlink(missing_ok=True)  # of an earlier run
@@ -131,7 +147,7 @@ def _swap(
         print(f"load_checkpoint says: {observer.load(made, wait)}")
         play(NOT_CALIBRATED, 1, CLOSED_S)
     with _part(story, "calibrate", "with demonstrations that were not learnt from"):
-        _whale("calibrate", output / "more_data", "--checkpoint", made)
+        _whale("calibrate", calibrating, "--checkpoint", made)
     with _part(story, "plan", f"{PLANNED} episodes with the fine-tuned model"):
         print(f"load_checkpoint says: {observer.load(made, wait) or 'ready'}")
         play(CALIBRATED, PLANNED, EPISODE_S)
@@ -175,8 +191,8 @@ def _hash_of(checkpoint: Path) -> str:
     return sha256((checkpoint / WEIGHTS).read_bytes()).hexdigest()
 
 
-def _write(story: Story, output: Path) -> list[str]:
-    """summary.json and the pictures; returns what should have held and did not."""
+def _draw(story: Story, folder: Path) -> dict:
+    """The pictures of a story; returns its summary."""
     from whale_ros.evaluation.finetune_demo_pictures import (
         draw_before_and_after,
         draw_demonstrations,
@@ -184,12 +200,20 @@ def _write(story: Story, output: Path) -> list[str]:
     )
 
     print("\nDrawing pictures ...", flush=True)
-    data, made = output / "data", output / "run" / "checkpoint"
-    draw_demonstrations(data, output / "demonstrations.png")
-    draw_before_and_after(SHIPPED, made, data, output / "before_and_after.png")
-    draw_gate(story, output / "gate.png")
-    summary = summarise_story(story) | {"hardware": hardware()}
+    data, made = folder / "data", folder / "run" / "checkpoint"
+    draw_demonstrations(data, folder / "demonstrations.png")
+    draw_before_and_after(SHIPPED, made, data, folder / "before_and_after.png")
+    draw_gate(story, folder / "gate.png")
+    return summarise_story(story)
+
+
+def _write(summaries: dict[str, dict], output: Path) -> None:
+    """summary.json, a picture of all stories, and a table of them on the terminal."""
+    from whale_ros.evaluation.finetune_demo_pictures import draw_stories
+
+    draw_stories(summaries, output / "stories.png")
+    summary = {"demonstrations": summaries, "hardware": hardware()}
     (output / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
-    print(json.dumps(summary, indent=1))
-    print(f"\nPictures and summary.json are in {output}/; begin with before_and_after.png")
-    return why_failed(summary)
+    print("\n" + table(summaries))
+    print(f"\nsummary.json is in {output}/, with pictures; begin with stories.png, and for each")
+    print("number of demonstrations with before_and_after.png in its folder")
