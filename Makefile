@@ -10,7 +10,7 @@ setup:  ## .venv with ROS, our messages and all dependencies
 demo: setup  ## the simulated arm plans with the world model; pictures in demo_output/
 	@$(ENV) && scripts/demo --output demo_output
 
-finetune-demo: setup  ## from demonstrations of an unseen robot to a model that plans for it
+finetune-demo: setup  ## from 5, 10 and 20 demonstrations of an unseen robot to models that plan for it
 	@$(ENV) && scripts/finetune_demo --output finetune_output
 
 gate-study: setup  ## what the gate buys: the same episodes with it on and off, about 10 minutes
