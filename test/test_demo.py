@@ -18,7 +18,7 @@ def test_the_demonstration_shows_what_it_should(tmp_path):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stderr[-2000:]
     summary = json.loads((tmp_path / "summary.json").read_text())
-    assert summary["chunks_executed"] > 20
+    assert summary["chunks_executed"] > 10
     assert summary["commands_while_held"] == 0
     assert summary["disturbance_to_hold_s"] <= 3 * summary["camera_period_s"] + 0.15
     assert summary["seconds"] < 240

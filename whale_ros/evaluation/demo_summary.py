@@ -9,7 +9,7 @@ import numpy as np
 
 from whale_ros.evaluation.demo_log import DemoLog, DisturbanceNote, GateNote
 
-CHUNKS = 20  # a demonstration in which fewer are executed has shown nothing
+CHUNKS = 10  # with no more of them, nothing was shown; a slow machine has about 20
 SLOW_PLAN_S = 0.55  # of a planning_latency_s of 0.8
 STILL = 1e-9  # a commanded speed above this is motion
 
