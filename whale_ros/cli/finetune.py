@@ -35,7 +35,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--replay-share",
         type=float,
-        default=0.25,
+        default=0.4,
         help="of every batch; 0: nothing is replayed; default: %(default)s",
     )
     parser.add_argument("--tokenizer-steps", type=int, default=400, help="at most")

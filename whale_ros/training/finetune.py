@@ -53,7 +53,7 @@ class Demonstrations:
     new: EpisodeSet
     held_out: EpisodeSet
     replay: EpisodeSet | None = None
-    share: float = 0.25
+    share: float = 0.4
 
     @property
     def sets(self) -> dict[str, EpisodeSet]:
