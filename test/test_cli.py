@@ -152,6 +152,9 @@ def test_calibrating_writes_thresholds_and_too_few_episodes_leave_the_gate_close
     assert report["factor"] == pytest.approx(min(calibration.pooled), abs=1e-4)
     assert report["one_factor_for_all_tasks"]["all"]["episodes"] == 2
     assert_refused(whale(*command, "--alpha", 2), "alpha", "between 0 and 1")
+    before = file.read_bytes()
+    assert_refused(whale(*command), "2 episodes bound nothing", "stays as it is")
+    assert file.read_bytes() == before
 
 
 def test_a_model_is_fine_tuned_to_a_checkpoint_of_its_own_and_calibrated_with_other_episodes(

@@ -6,6 +6,7 @@ import struct
 import subprocess
 import sys
 import tracemalloc
+from pathlib import Path
 
 import lz4.frame
 import pytest
@@ -291,6 +292,26 @@ def test_bags_are_found_below_a_folder_but_none_that_nobody_kept(tmp_path, recor
     (tmp_path / "notes.txt").write_text("hello")
     with pytest.raises(BadBag, match="notes.txt is no bag"):
         Bag(tmp_path / "notes.txt")
+
+
+def test_files_beside_each_other_are_one_bag_only_if_they_were_split(tmp_path, recorder):
+    """Three recordings in one folder are three demonstrations; their numbers mean nothing."""
+
+    def filled(name: str, *files: str) -> Path:
+        folder = tmp_path / name
+        folder.mkdir()
+        for file in files:
+            write_mcap(folder / file)
+        return folder
+
+    flat = filled("flat", "pick_cup_0.mcap", "pick_cup_1.mcap", "pick_cup_2.mcap")
+    assert find_bags(flat) == [flat / f"pick_cup_{i}.mcap" for i in range(3)]
+    with pytest.raises(BadBag, match="flat holds 3 bags"):
+        Bag(flat)
+    crashed = filled("pick", "pick_0.mcap", "pick_1.mcap")
+    assert find_bags(crashed) == [crashed]
+    (flat / "metadata.yaml").write_text("")
+    assert find_bags(tmp_path) == [flat, crashed]
 
 
 def test_reading_bags_needs_no_ros():

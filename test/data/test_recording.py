@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -251,6 +252,27 @@ def test_nonsense_is_no_description(data):
             read_recording(Path(folder))
 
 
+def test_a_disk_that_keeps_one_waiting_is_told_before_anything_is_lost(tmp_path, monkeypatch):
+    goes_on = threading.Event()
+    monkeypatch.setattr(os, "fsync", lambda _: goes_on.wait())
+    writer = BagWriter(tmp_path, "slow", 0)
+    try:
+        writer.write(NUMBER, 1, 1, b"\0\1\0\0" + bytes(8))
+        due = time.monotonic() + 10
+        while writer.behind_s < 1.5:
+            assert time.monotonic() < due
+            time.sleep(0.01)
+        assert not writer.lost and not writer.problem
+        goes_on.set()
+        while writer.behind_s > 1.0:
+            assert time.monotonic() < due
+            time.sleep(0.01)
+    finally:
+        goes_on.set()
+        writer.close()
+    assert writer.behind_s == 0
+
+
 # Checks
 
 
@@ -267,8 +289,8 @@ def feed(checks, begin_s=0.0, seconds=3.0, camera_hz=10, pose_hz=40, ahead_s=0.0
             checks.feed_picture(1e9 + now_s + ahead_s, 7 if frozen else hash((begin_s, i)))
 
 
-def looked(checks, now_s=3.0, lost=0):
-    return {check.name: check for check in checks.look(now_s, 50.0, lost)}
+def looked(checks, now_s=3.0, lost=0, behind_s=0.5):
+    return {check.name: check for check in checks.look(now_s, 50.0, lost, behind_s)}
 
 
 def test_a_robot_that_is_well_passes_every_check():
@@ -318,6 +340,7 @@ def test_a_camera_that_went_away_is_found_and_lost_messages_too():
     feed(checks)
     assert not looked(checks, now_s=5.5)["camera_rate"].ok
     assert not looked(checks, lost=1)["written"].ok
+    assert not looked(checks, behind_s=1.1)["disk_behind"].ok
 
 
 def test_stamps_that_go_backwards_are_told():

@@ -190,6 +190,36 @@ def test_before_the_first_gripper_command_it_is_as_it_was_measured_or_nothing_is
     np.testing.assert_array_equal(stretch.actions[:, 6], stretch.moment_s[:-1] < 3.95)
 
 
+def test_a_gripper_command_of_the_beginning_counts_whatever_its_fingers_do(make_arm):
+    """It closes around something: they stay half open, and are measured a little later."""
+    told_once = changed(
+        recorded(0, make_arm),
+        gripper_command=track([0.0], [1.0], has_stamp=False),
+        gripper=track(np.arange(0.9, SECONDS, 0.025), np.full(444, 0.5)),
+    )
+    (stretch,), _ = synchronize(told_once, TWISTS)
+    assert (stretch.actions[:, 6] == 1).all()
+
+
+@pytest.mark.parametrize("role", ["gripper_command", "gripper"])
+@pytest.mark.parametrize("ahead_s", [-100.0, -0.7, 0.7, 100.0])
+def test_a_gripper_with_another_clock_gives_nothing(make_arm, role, ahead_s):
+    tracks = recorded(0, make_arm)
+    since_s = np.arange(0.0, SECONDS, 0.1)
+    right = Track(since_s, since_s + 0.01, since_s > 6)
+    known = changed(tracks, **{"gripper_command": nothing(), role: right})
+    assert synchronize(known, TWISTS)[0]
+    wrong = changed(known, **{role: Track(since_s + ahead_s, right.received_s, right.values)})
+    stretches, (cut,) = synchronize(wrong, TWISTS)
+    assert not stretches and f"stamps of the {role} and of the camera" in cut.reason
+
+
+def test_what_a_gripper_was_told_once_and_long_ago_counts(make_arm):
+    once = Track(np.array([-60.0]), np.array([0.0]), np.array([1.0]))
+    (stretch,), _ = synchronize(changed(recorded(0, make_arm), gripper_command=once), TWISTS)
+    assert (stretch.actions[:, 6] == 1).all()
+
+
 def test_without_anything_of_the_gripper_nothing_is_taken_unless_there_is_none(make_arm):
     tracks = changed(recorded(0, make_arm), gripper_command=nothing())
     stretches, (cut,) = synchronize(tracks, TWISTS)
@@ -487,3 +517,24 @@ def test_poses_are_interpolated_on_the_shortest_turn_and_differences_lead_back(a
         turn = np.linalg.norm(step[3:])
         matrix = axangle2mat(step[3:], turn) if turn > 1e-9 else np.eye(3)
         np.testing.assert_allclose(matrix @ quat2mat(before[3:]), quat2mat(after[3:]), atol=1e-6)
+
+
+@pytest.mark.parametrize("camera_hz", [5.0, 10.0, 30.0])
+@pytest.mark.parametrize("by_s", [-0.35, -0.25, -0.15, -0.12, 0.12, 0.25])
+def test_a_camera_s_clock_that_is_set_by_less_than_a_period_is_found_too(make_arm, camera_hz, by_s):
+    tracks = recorded(0, make_arm, camera_hz)
+    camera = tracks.camera
+    jumped = Track(
+        camera.stamp_s + by_s * (camera.received_s > 6), camera.received_s, camera.values
+    )
+    stretches, cuts = synchronize(changed(tracks, camera=jumped), TWISTS)
+    assert any(f"camera jumped by {by_s:+.2f} s" in cut.reason for cut in cuts)
+    for stretch in stretches:
+        received = camera.received_s[[number(frame) for frame in stretch.frames]]
+        assert (received <= 6).all() or (received > 6).all()
+
+
+def test_a_network_that_is_slow_for_a_moment_makes_no_jump(make_arm):
+    camera = recorded(0, make_arm).camera
+    late = (camera.received_s > 5) & (camera.received_s < 6.5)
+    assert not Track(camera.stamp_s, camera.received_s + 0.3 * late, camera.values).jumps()

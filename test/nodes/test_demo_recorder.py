@@ -35,7 +35,7 @@ class Robot:
     """Publishes as the simulated arm does, while the test waits; keeps what it sent."""
 
     def __init__(self, ros, camera=Image, arm=True) -> None:
-        self._ros, self.sent, self.frozen = ros, {}, False
+        self._ros, self.sent, self.frozen, self.encoding = ros, {}, False, "rgb8"
         self._publishers, self.kinds, node = {}, {}, ros.node
         self._camera = camera
         for topic, kind, rate, qos in (
@@ -82,7 +82,7 @@ class Robot:
         pixels = array.array("B", [value] * (32 * 32 * 3))
         if self._camera is CompressedImage:
             return CompressedImage(format="jpeg", data=pixels)
-        return Image(height=32, width=32, step=96, encoding="rgb8", data=pixels)
+        return Image(height=32, width=32, step=96, encoding=self.encoding, data=pixels)
 
 
 class Recorder:
@@ -173,7 +173,7 @@ def test_an_episode_is_what_the_robot_said(ros, start, folder):
     counted = {name: values["messages"] for name, values in recording.statistics.items()}
     assert counted["/camera/image"] == len(found["/camera/image"])
     checks = {check["name"]: check["ok"] for check in recording.checks}
-    assert len(checks) == 8 and checks["picture"] and checks["disk"] and checks["written"]
+    assert len(checks) == 9 and checks["picture"] and checks["disk"] and checks["written"]
     named = {status.name for array in diagnostics for status in array.status}
     assert {"demo_recorder: camera_rate", "demo_recorder: disk"} <= named
 
@@ -202,6 +202,16 @@ def test_a_topic_that_is_needed_is_asked_for_by_name(ros, start, folder):
     assert recorder.process.wait(10) == 0
     recording = read_recording(folder / "episode_000000.partial")
     assert (recording.success, recording.stopped_by) == (None, "end of the recorder")
+
+
+def test_pictures_of_which_no_episode_can_be_made_are_not_recorded(ros, start, folder):
+    robot = Robot(ros)
+    robot.encoding = "8UC3"
+    recorder = Recorder(ros, start, folder)
+    why = "pictures of /camera/image are 8UC3, of which no episode can be made"
+    ros.wait(lambda: why in recorder.ask("start").message, "the refusal")
+    robot.encoding = "bgr8"
+    assert recorder.start().startswith("episode_000000 begins")
 
 
 def test_a_frozen_camera_is_shown_and_stored(ros, start, folder):

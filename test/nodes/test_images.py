@@ -94,6 +94,18 @@ def test_a_jpeg_comes_back_nearly_as_it_was_red_first():
     assert np.abs(result.astype(int) - image).max() < 10
 
 
+@given(st.floats(0.05, 0.99), st.integers(0, 40))
+def test_a_jpeg_that_was_cut_is_refused_and_one_that_was_padded_is_not(share, padding):
+    image = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
+    whole = cv2.imencode(".jpg", image)[1].tobytes()
+    message = CompressedImage(format="jpeg")
+    message.data = array.array("B", whole + bytes(padding))
+    assert to_rgb(message).shape == image.shape
+    message.data = array.array("B", whole[: int(share * len(whole))] + bytes(padding))
+    with pytest.raises(BadImage):
+        to_rgb(message)
+
+
 def png(width, height):
     head = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + width.to_bytes(4, "big") + height.to_bytes(4, "big")
     return head + b"\x08\x02\0\0\0"

@@ -1,6 +1,7 @@
 """Fine-tuning from the robot's side: as a process of its own, followed, cancelled, gone on with."""
 
 import json
+import os
 import signal
 from pathlib import Path
 
@@ -99,6 +100,7 @@ def test_one_at_a_time_which_can_be_cancelled_and_gone_on_with(
 ):
     goal = {"data": demonstrations, "run": tmp_path / "run", "base": checkpoint}
     handle = client.send(**goal)
+    assert not client.send(**goal).accepted  # also before there is anything to see
     ros.wait(lambda: client.feedback, "feedback", TRAINING_S)
     assert client.feedback[-1].left_s > 0
     assert not client.send(**goal).accepted
@@ -113,6 +115,20 @@ def test_one_at_a_time_which_can_be_cancelled_and_gone_on_with(
     client.feedback.clear()
     assert client.send(**goal).accepted
     ros.wait(lambda: client.feedback, "feedback", TRAINING_S)
+
+
+@pytest.mark.parametrize("options", ["--threads 1"])
+def test_what_is_killed_is_told_of_as_killed(
+    ros, trainer, client, checkpoint, demonstrations, tmp_path
+):
+    handle = client.send(data=demonstrations, run=tmp_path / "run", base=checkpoint)
+    ros.wait(lambda: client.feedback, "feedback", TRAINING_S)
+    for children in Path(f"/proc/{trainer.pid}/task").glob("*/children"):
+        for child in children.read_text().split():
+            os.kill(int(child), signal.SIGKILL)
+    status, result = client.result(handle)
+    assert status == GoalStatus.STATUS_ABORTED
+    assert "ended by SIGKILL; the same goal goes on" in result.message
 
 
 @pytest.mark.parametrize("options", ["--threads 1"])

@@ -134,6 +134,8 @@ def run(options: argparse.Namespace) -> None:
         scales=scales,
     )
     output = options.output or folder / CALIBRATION
+    if (why := calibration.why_unbounded()) and output.exists():
+        raise ValueError(f"{why}; {output}, which is there, stays as it is")
     save_calibration(output, calibration)
     report = {
         "checkpoint": card.sha256,
@@ -147,7 +149,7 @@ def run(options: argparse.Namespace) -> None:
         "hardware": hardware(),
         "torch": torch.__version__,
     }
-    if why := calibration.why_unbounded():
+    if why:
         report["why_unbounded"] = why
     elif test:
         tested = score_episodes(model, scales, test, options.candidates)

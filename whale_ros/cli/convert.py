@@ -33,8 +33,10 @@ def run(options: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     from whale_ros.data.convert import Wish, convert
+    from whale_ros.training.record import work_alone
 
     success = None if options.label is None else options.label == "success"
     wish = Wish(options.resolution, options.robot, options.actions, options.task, success)
-    convert(options.bags, options.dataset, wish, tqdm.write)
+    with work_alone(options.dataset):
+        convert(options.bags, options.dataset, wish, tqdm.write)
     print(f"episodes, their manifest and pictures are in {options.dataset}")

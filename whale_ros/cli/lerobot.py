@@ -36,19 +36,21 @@ def run_import(options: argparse.Namespace) -> None:
 
     from whale_ros.data.lerobot.importing import import_dataset
     from whale_ros.data.lerobot.mapping import load_mapping
+    from whale_ros.training.record import work_alone
     from whale_ros.world_model.checkpoint import SHIPPED, read_card
 
     mapping = load_mapping(options.mapping) if options.mapping else None
     if mapping is not None and options.camera:
         mapping = replace(mapping, camera=options.camera)
     card = read_card(options.checkpoint or SHIPPED)
-    report = import_dataset(
-        options.dataset,
-        options.data,
-        mapping,
-        card.action_space,
-        options.resolution or card.config.tokenizer.resolution,
-    )
+    with work_alone(options.data):
+        report = import_dataset(
+            options.dataset,
+            options.data,
+            mapping,
+            card.action_space,
+            options.resolution or card.config.tokenizer.resolution,
+        )
     for reason in report.left_out:
         print(f"left out: {reason}")
     print(

@@ -49,6 +49,7 @@ class BagWriter:
 
     problem: why writing ended before `close`, in words; what was written until then is there.
     lost: messages that came and were not written, because the disk was too slow.
+    behind_s: since when what came may not be on the disk; a crash costs so much.
     """
 
     def __init__(self, folder: Path, name: str, floor_bytes: int, ros_distro: str = "") -> None:
@@ -66,7 +67,10 @@ class BagWriter:
         self._whole_bytes = 0  # of the file, on the disk
         self._has_index = False
         self._taken_bytes = self._written_bytes = 0  # one thread changes each
-        self._queue: queue.SimpleQueue[tuple[Topic, int, int, bytes] | None] = queue.SimpleQueue()
+        self._taken_s = self._safe_s = time.monotonic()  # what came before is taken, is on the disk
+        self._is_closed = False
+        self._queue: queue.SimpleQueue[tuple[float, Topic, int, int, bytes] | None]
+        self._queue = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, daemon=True, name="bag_writer")
         self._thread.start()
 
@@ -78,13 +82,18 @@ class BagWriter:
             self.lost += 1
             return
         self._taken_bytes += len(data)
-        self._queue.put((topic, log_time, publish_time, data))
+        self._queue.put((time.monotonic(), topic, log_time, publish_time, data))
+
+    @property
+    def behind_s(self) -> float:
+        return 0.0 if self._is_closed else time.monotonic() - self._safe_s
 
     def close(self) -> None:
         """Write what waits and the index. May be called again; `problem` tells what went wrong."""
         self._queue.put(None)
         self._thread.join()
         self._file.close()
+        self._is_closed = True
 
     def _run(self) -> None:
         try:
@@ -112,10 +121,11 @@ class BagWriter:
             try:
                 taken = self._queue.get(timeout=left)
             except queue.Empty:
+                self._taken_s = due
                 break
             if taken is None:
                 return False
-            topic, log_time, publish_time, data = taken
+            self._taken_s, topic, log_time, publish_time, data = taken
             self._writer.add_message(self._channel(topic), log_time, data, publish_time)
             self._counts[topic] = self._counts.get(topic, 0) + 1
             first, last = self._span
@@ -140,7 +150,7 @@ class BagWriter:
     def _flush(self) -> None:
         self._writer.flush()
         os.fsync(self._file.fileno())
-        self._whole_bytes = self._file.tell()
+        self._whole_bytes, self._safe_s = self._file.tell(), self._taken_s
 
     def write_metadata(self) -> None:
         """metadata.yaml, after `close`, unless the .mcap has no index. Raises OSError.

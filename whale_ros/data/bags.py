@@ -41,6 +41,8 @@ class Bag:
         """A folder as `ros2 bag record` makes it, or a file of it. Raises BadBag."""
         self.path = path
         self.files = [path] if path.is_file() else _files(path)
+        if path.is_dir() and not _is_one(path, self.files):
+            raise BadBag(f"{path} holds {len(self.files)} bags, take them one by one")
         if not self.files or any(file.suffix not in SUFFIXES for file in self.files):
             raise BadBag(
                 f"{path} is no bag: there is no file in {' or '.join(SUFFIXES)}{_zipped(path)}"
@@ -82,10 +84,14 @@ def find_bags(path: Path) -> list[Path]:
 
     Raises BadBag if there is none.
     """
-    if path.is_file() or _files(path):
+    if path.is_file() or (_files(path) and _is_one(path, _files(path))):
         return [path]
     folders = sorted({file.parent for suffix in SUFFIXES for file in path.rglob(f"*{suffix}")})
-    bags = [folder for folder in folders if folder.suffix != PARTIAL]
+    bags: list[Path] = []
+    for folder in folders:
+        if folder.suffix != PARTIAL:
+            files = _files(folder)
+            bags += [folder] if _is_one(folder, files) else files
     if not bags:
         raise BadBag(
             f"{path} does not exist" if not path.exists() else f"{path} holds no bag{_zipped(path)}"
@@ -101,6 +107,16 @@ def _files(folder: Path) -> list[Path]:
         return (int(number[1]) if number else -1, file.name)
 
     return sorted((f for suffix in SUFFIXES for f in folder.glob(f"*{suffix}")), key=place)
+
+
+def _is_one(folder: Path, files: list[Path]) -> bool:
+    """Whether they are a bag that was split: metadata.yaml tells, or after a crash their names."""
+    own = re.compile(re.escape(folder.name.removesuffix(PARTIAL)) + r"_\d+")
+    return (
+        len(files) < 2
+        or (folder / "metadata.yaml").exists()
+        or all(own.fullmatch(file.stem) for file in files)
+    )
 
 
 def _zipped(path: Path) -> str:

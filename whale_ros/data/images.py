@@ -24,6 +24,7 @@ ENCODINGS: dict[str, tuple[int, np.dtype]] = {
     "16UC1": (1, np.dtype(np.uint16)),
     "32FC1": (1, np.dtype(np.float32)),
 }
+COLOURED = ("rgb8", "bgr8", "rgba8", "bgra8", "mono8")  # what `to_rgb` takes
 
 
 class BadImage(ValueError):
@@ -65,12 +66,12 @@ def to_rgb(message: Any) -> np.ndarray:
     if not hasattr(message, "encoding"):
         return _decode(message)
     image = to_array(message)
+    if message.encoding not in COLOURED:
+        raise BadImage(f"image encoding {message.encoding!r} has no colours")
     if message.encoding in ("bgr8", "bgra8"):
         return np.ascontiguousarray(image[..., 2::-1])
     if message.encoding == "mono8":
         return np.repeat(image[..., None], 3, axis=2)
-    if message.encoding not in ("rgb8", "rgba8"):
-        raise BadImage(f"image encoding {message.encoding!r} has no colours")
     return np.ascontiguousarray(image[..., :3])
 
 
@@ -84,10 +85,13 @@ def _decode(message: Any) -> np.ndarray:
         )
     _check_size(*size)
     image = None
-    if not _is_cut_off_png(data):
+    if not (_is_cut_off_png(data) or _is_cut_off_jpeg(data)):
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     if image is None:
-        raise BadImage(f"compressed image of format {message.format!r} cannot be decoded")
+        raise BadImage(
+            f"compressed image of format {message.format!r} cannot be decoded: it is cut off or "
+            "damaged"
+        )
     return np.ascontiguousarray(image[..., ::-1])
 
 
@@ -113,6 +117,11 @@ def _is_cut_off_png(data: bytes) -> bool:
     while at < len(data):
         at += 12 + int.from_bytes(data[at : at + 4], "big")
     return at > len(data)
+
+
+def _is_cut_off_jpeg(data: bytes) -> bool:
+    """OpenCV before 5 makes what is missing grey. Cameras pad with zeros."""
+    return data.startswith(b"\xff\xd8") and not data.rstrip(b"\0").endswith(b"\xff\xd9")
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int] | None:

@@ -21,6 +21,7 @@ WINDOW_S = 2.0  # over which rates are measured
 SLOWER = 0.8  # a camera with fewer of its pictures is too slow
 PERIODS = 21  # between stamps, whose median is the period of a topic
 MISSING_SHARE = 0.02  # of pictures or poses; with more (and more than one), episodes have holes
+BEHIND_S = 1.0  # that the disk may be; twice what the writer waits
 LOW_IS_BAD = ("camera_rate", "pose_rate", "disk")
 
 
@@ -134,8 +135,9 @@ class RecordingChecks:
         self._skew.feed_pose(stamp_s)
         self._position = position
 
-    def look(self, now_s: float, free_gb: float, lost: int) -> list[Check]:
-        """How it is now. lost: messages that were not written since `begin`."""
+    def look(self, now_s: float, free_gb: float, lost: int, behind_s: float) -> list[Check]:
+        """How it is now. lost: messages that were not written since `begin`. behind_s: how much
+        of what came last is not on the disk."""
         limits = self._limits
         checks = [
             self._rate("camera", now_s, SLOWER / limits.camera_period_s),
@@ -147,6 +149,10 @@ class RecordingChecks:
                 f"{free_gb:.1f} GB left, recording ends at {limits.floor_gb:g} GB",
             ),
             Check("written", not lost, lost, 0.0, f"{lost} messages lost, as the disk is too slow"),
+            Check(
+                "disk_behind", behind_s <= BEHIND_S, behind_s, BEHIND_S,
+                f"the disk is {behind_s:.1f} s behind, so much would be lost in a crash",
+            ),
         ]  # fmt: skip
         self._of_pictures = {}
         for check in checks:

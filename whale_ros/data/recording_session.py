@@ -65,8 +65,8 @@ class RecordingSession:
 
     def look(self, now_s: float) -> tuple[list[Check], str]:
         """The checks as they are, and in words what has just ended the recording by itself."""
-        lost = self._writer.lost if self._writer else 0
-        checks = self._checks.look(now_s, self.free_gb(), lost)
+        lost, behind_s = (self._writer.lost, self._writer.behind_s) if self._writer else (0, 0.0)
+        checks = self._checks.look(now_s, self.free_gb(), lost, behind_s)
         if self.state != State.RECORDING or not self._writer:
             return checks, ""
         self.duration_s = now_s - self._began_s
@@ -85,7 +85,7 @@ class RecordingSession:
             raise Refused("nothing is being recorded")
         self.state, self.duration_s = State.STOPPED, now_s - self._began_s
         self._writer.close()
-        self._checks.look(now_s, self.free_gb(), self._writer.lost)
+        self._checks.look(now_s, self.free_gb(), self._writer.lost, self._writer.behind_s)
         came = {role: t.topic.name for role, t in self._checks.topics.items() if role in ROLES}
         self.recording = replace(
             self.recording,

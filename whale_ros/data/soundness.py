@@ -12,7 +12,7 @@ from whale_ros.data.poses import differences, interpolate
 from whale_ros.data.tracks import Track, Tracks
 
 MAX_POSE_GAP_S = 0.2  # that poses are interpolated over; drivers send them every 0.02 s or so
-MAX_SKEW_S = 0.5  # between the latencies of camera, poses and commands
+MAX_SKEW_S = 0.5  # between the latencies of camera, poses, commands and gripper
 FROZEN = 5  # repeats of a picture while the hand moves, as for the gate
 MOVED_M = 0.02  # a hand that moved so far must have changed the picture
 TOO_FAST = 1.2  # of the action space's speeds: what a model was not taught
@@ -38,8 +38,13 @@ def why_not(piece: Tracks, conventions: Conventions) -> str:
             f"nothing tells of the gripper, there is no message on {topics}; publish its command "
             "when recording begins, or leave these topics out if there is no gripper"
         )
-    for role in needed[1:]:
-        skew = getattr(piece, role).latency_s - piece.camera.latency_s
+    for role in (*needed[1:], *grippers):
+        track = getattr(piece, role)
+        if not len(track) or np.isnan(track.stamp_s).any():
+            continue
+        skew = track.latency_s - piece.camera.latency_s
+        if len(track) == 1 and skew > 0:  # said once, and long ago
+            continue
         if abs(skew) > MAX_SKEW_S:
             return (
                 f"stamps of the {role} and of the camera are {abs(skew):.2f} s apart when they "

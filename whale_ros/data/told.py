@@ -41,9 +41,10 @@ def told(piece: Tracks, conventions: Conventions) -> Told:
     commands = _on_the_clock_of(piece.pose, piece.gripper_command)
     measured = _on_the_clock_of(piece.pose, piece.gripper)
     grips = list(zip(commands.stamp_s.tolist(), commands.values.tolist(), strict=True))
-    if len(measured):  # it may have been told before recording began
+    if len(measured):  # until a command is known, it was told to be where it was seen first
         at_first = (float(measured.stamp_s[0]), float(measured.values[0]))
-        grips = [at_first, *(grip for grip in grips if grip[0] > at_first[0])]
+        if not grips or at_first[0] < grips[0][0]:
+            grips = [at_first, *grips]
     twists: list[tuple[float, np.ndarray]] = []
     if conventions.action_source == "commanded_twists":
         twists = _twists(piece.command, conventions.command_timeout_s)

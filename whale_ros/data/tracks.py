@@ -10,6 +10,9 @@ import numpy as np
 
 STAMPED = ("camera", "pose", "command")
 JUMP_S = 0.1  # by less a clock may be set; stamps may be so much out of order
+LASTING_S = (
+    2.0  # messages that are late for so long without exception were stamped by another clock
+)
 
 
 @dataclass(frozen=True)
@@ -39,18 +42,31 @@ class Track:
     def jumps(self) -> list[tuple[int, float]]:
         """Messages before which the clock of the stamps was set, and by how much [s].
 
-        It was if a stamp goes back, or if a message seems to arrive faster than any before it.
+        It was if a stamp goes back, if a message seems to arrive faster than any before it, or if
+        from one on all seem to arrive more slowly.
         """
         found = []
         least = math.inf
-        for i, latency in enumerate(self.received_s - self.stamp_s):
+        latencies = self.received_s - self.stamp_s
+        for i, latency in enumerate(latencies):
             back = i > 0 and self.stamp_s[i] < self.stamp_s[i - 1] - JUMP_S
-            if back or latency < least - JUMP_S < math.inf:
-                before = self.received_s[i - 1] - self.stamp_s[i - 1]
-                found.append((i, float(before - latency)))
+            if back or latency < least - JUMP_S < math.inf or self._stays_late(i, least):
+                found.append((i, float(latencies[i - 1] - latency)))
                 least = latency
             least = min(least, latency)
         return found
+
+    def _stays_late(self, i: int, least_s: float) -> bool:
+        """Later than the least latency before, as are all that follow; unknown near the end."""
+        until_s = self.received_s[i] + LASTING_S
+        if (
+            self.received_s[i] - self.stamp_s[i] <= least_s + JUMP_S
+            or self.received_s[-1] < until_s
+        ):
+            return False
+        last = np.searchsorted(self.received_s, until_s, side="right")
+        late_s = self.received_s[i:last] - self.stamp_s[i:last]
+        return bool(late_s.min() > least_s + JUMP_S)
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_srvs.srv import SetBool, Trigger
 
 from whale_ros.data.bag_writer import Topic
+from whale_ros.data.images import COLOURED
 from whale_ros.data.recording import ROLES, Recording, needed_roles, unfinished
 from whale_ros.data.recording_checks import Limits, RecordingChecks
 from whale_ros.data.recording_session import RecordingSession, Refused, State
@@ -74,6 +75,7 @@ class DemoRecorder(LeanNode):
         names |= {name: name for name in sorted(extra - roles)}
         self._topics = RecordedTopics(self, names, values["command_type"], self._on_message)
 
+        self._encoding = COLOURED[0]  # of the last picture; a compressed one has none
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # simulated time may stand still
         self._statuses = self.create_publisher(RecorderStatus, "~/status", LATCHED)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
@@ -104,8 +106,11 @@ class DemoRecorder(LeanNode):
         try:
             stamp_s = stamp_of(message)
             if key == "camera":
-                raw = topic.type == "sensor_msgs/msg/Image"
-                pixels = picture_of(message).pixels if raw else pixels_of_compressed(message)
+                if topic.type == "sensor_msgs/msg/Image":
+                    picture = picture_of(message)
+                    self._encoding, pixels = picture.encoding, picture.pixels
+                else:
+                    pixels = pixels_of_compressed(message)
                 self._checks.feed_picture(stamp_s, pixels)
             elif key == "pose":
                 self._checks.feed_pose(stamp_s, np.array(position_of(message)))
@@ -147,7 +152,14 @@ class DemoRecorder(LeanNode):
             for key in ("camera", "pose")
             if self._checks.is_silent(key, time.monotonic())
         ]
-        return "; ".join(why for why in missing if why) or "; ".join(silent)
+        if why := "; ".join(why for why in missing if why) or "; ".join(silent):
+            return why
+        if self._encoding not in COLOURED:
+            return (
+                f"pictures of {self._topics.topics['camera'].name} are {self._encoding}, of which "
+                f"no episode can be made; let the driver, or image_proc, make one of {COLOURED}"
+            )
+        return ""
 
     def _stop(self) -> str:
         self._session.stop(time.monotonic(), "operator")

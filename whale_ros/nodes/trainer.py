@@ -63,11 +63,10 @@ class Trainer(Node):
     def stop(self) -> None:
         """End the process that trains, if there is one; its run can be gone on with."""
         self._ends.set()
-        with self._busy:
-            pass
+        self._busy.acquire(timeout=2 * TO_END_S)
 
     def _answer(self, goal: Finetune.Goal) -> GoalResponse:
-        if self._busy.locked():
+        if not self._busy.acquire(blocking=False):  # until it is executed
             self.get_logger().error("refused: another fine-tuning is under way, see its feedback")
             return GoalResponse.REJECT
         return GoalResponse.ACCEPT
@@ -75,16 +74,19 @@ class Trainer(Node):
     def _execute(self, handle: ServerGoalHandle) -> Finetune.Result:
         goal = handle.request
         self.get_logger().info(f"fine-tuning with {goal.data}, in {goal.run}")
-        with self._busy, tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
-            process = subprocess.Popen(
-                self._command(goal), stdout=out, stderr=err, start_new_session=True
-            )
-            try:
-                self._follow(handle, process)
-            finally:
-                _end(process)
-            said, complained = _last_lines(out, 20), _last_lines(err, 1)
-        return self._conclude(handle, process.returncode, said, complained)
+        try:
+            with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+                process = subprocess.Popen(
+                    self._command(goal), stdout=out, stderr=err, start_new_session=True
+                )
+                try:
+                    self._follow(handle, process)
+                finally:
+                    _end(process)
+                said, complained = _last_lines(out, 20), _last_lines(err, 1)
+            return self._conclude(handle, process.returncode, said, complained)
+        finally:
+            self._busy.release()
 
     def _command(self, goal: Finetune.Goal) -> list[str]:
         _, executables = installed_or_source()
@@ -119,6 +121,11 @@ class Trainer(Node):
         elif handle.is_cancel_requested:
             result.message = f"cancelled; the same goal goes on with the run in {goal.run}"
             handle.canceled()
+        elif status < 0:  # the last line of stderr would be a progress bar
+            by = signal.Signals(-status).name
+            result.message = f"whale finetune was ended by {by}; the same goal goes on with it"
+            handle.abort()
+            self.get_logger().error(result.message)
         else:
             result.message = complained or f"whale finetune ended with status {status}"
             handle.abort()

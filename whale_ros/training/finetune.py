@@ -109,6 +109,8 @@ def finetune(
     recorded, data = data.new, replace(data, new=varied(data.new, seed))
     names = [name for name in STAGES if getattr(steps, name)]
     low_rank, codes = is_low_rank(model), _encoded(model, data)
+    for name in names if low_rank else ():
+        make_low_rank(getattr(model, name), seed)
     left_s = {
         name: getattr(steps, name) * _seconds_per_step(_stage(name, model, data, codes), worker)
         for name in names
@@ -126,8 +128,6 @@ def finetune(
             afterwards_s=sum(left_s.values()),
         )
         network = getattr(model, name)
-        if low_rank:
-            make_low_rank(network, seed)
         outcomes[name] = train(_stage(name, model, data, codes), schedule, run, worker)
         if low_rank:
             merge(network)
@@ -198,6 +198,10 @@ def _seconds_per_step(stage: Stage, worker: Worker) -> float:
     for _ in range(2):
         began = time.perf_counter()
         rows = [row.to(worker.device) for row in stage.batch(generator)]
-        stage.loss(*rows, generator)[0].backward()
+        with torch.autocast(worker.device.type, torch.bfloat16, enabled=worker.is_fast):
+            loss, _ = stage.loss(*rows, generator)
+        loss.backward()
         stage.network.zero_grad()
+        if worker.is_fast:
+            torch.cuda.synchronize(worker.device)
     return time.perf_counter() - began

@@ -77,14 +77,14 @@ def train(stage: Stage, schedule: Schedule, run: Path, worker: Worker | None = N
     best = Best(stage.network, stage.held_out) if stage.held_out else None
     done = 0
     try:
-        if state.exists():
+        if resumes := state.exists():
             done = _resume(stage.network, optimizer, best, state)
-        elif best:
-            best.look(0)
     except (RuntimeError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"{state} cannot be resumed from, choose another folder: {error}"
         ) from error
+    if best and not resumes:
+        best.look(0)
     if not _is_over(done, schedule, best):
         stage.network.train()
         done = _train(stage, schedule, run, worker, optimizer, best, done)

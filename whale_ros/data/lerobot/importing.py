@@ -20,6 +20,7 @@ from whale_ros.data.episodes import (
     EpisodeInfo,
     add_to_manifest,
     load_episode,
+    must_be_sound,
     must_take,
     save_episode,
 )
@@ -164,7 +165,7 @@ def _ours(dataset: Path) -> tuple[ActionSpace, list[dict[str, Any]]]:
     try:
         content = json.loads(path.read_text())
         for about in content["episodes"]:
-            EpisodeInfo(file="", **about)
+            must_be_sound(EpisodeInfo(file="x", **about))
             if not re.fullmatch(r"\w+", about["split"]):
                 raise ValueError(f"a split is called {about['split']!r}")
         return ActionSpace.from_dict(content["action_space"]), content["episodes"]
