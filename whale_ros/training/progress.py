@@ -17,7 +17,7 @@ from tqdm import tqdm
 from whale_ros.training.record import PROGRESS
 
 REPORT_EVERY = 20
-PICTURES_EVERY = 500
+PICTURES_EVERY = 100
 
 Pictures = Callable[[], np.ndarray]  # (height, width, 3) uint8 RGB
 

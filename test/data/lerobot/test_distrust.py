@@ -234,6 +234,8 @@ def test_an_export_of_ours_that_lies_is_named(ours, tmp_path):
         {"episodes": [told["episodes"][0] | {"split": "../.."}]},
         {"episodes": [told["episodes"][0] | {"seed": "1"}, *told["episodes"][1:]]},
         {"episodes": [told["episodes"][0] | {"behavior": 5}, *told["episodes"][1:]]},
+        {"episodes": [told["episodes"][0] | {"of_some": {"hat": [1]}}, *told["episodes"][1:]]},
+        {"episodes": [told["episodes"][0] | {"of_some": {"success": [1]}}, *told["episodes"][1:]]},
         {"episodes": 3},
         {"episodes": []},
     ):

@@ -32,6 +32,7 @@ OURS = "meta/whale_ros.json"  # what LeRobot has no place for: action space, beh
 CAMERA, STATE, ACTION = "observation.images.camera", "observation.state", "action"
 # Not called observations: those are what the policies are given that LeRobot trains.
 KNOWN = {"object_position": 3, "progress": 1, "success": 1}
+OF_SOME = "of_some"  # in OURS, of each episode: what is not known of all, and so is no column
 NAMES = {
     STATE: ["x", "y", "z"],
     ACTION: ["dx", "dy", "dz", "rx", "ry", "rz", "gripper"],
@@ -48,7 +49,7 @@ def export_dataset(data: Path, out: Path) -> int:
     An episode of T actions becomes T + 1 rows; in the last one, after which nothing was seen, the
     hand stands still. The order is that of the manifest, split after split.
     Raises ValueError if `out` exists, or the episodes lack what LeRobot requires: a whole number
-    of frames per second, pictures of one size, the same known of every episode.
+    of frames per second, and pictures of one size.
     """
     space, infos = read_manifest(data)
     fps = round(1 / space.step_s)
@@ -60,17 +61,23 @@ def export_dataset(data: Path, out: Path) -> int:
         raise ValueError(f"{out} exists; name a folder that does not")
     splits = list(dict.fromkeys(info.split for info in infos))
     infos = sorted(infos, key=lambda info: splits.index(info.split))
+    known = [load_episode(data / info.file).arrays().keys() & KNOWN.keys() for info in infos]
+    of_all = set.intersection(*map(set, known)) if known else set()
     abouts = [{k: v for k, v in asdict(info).items() if k != "file"} for info in infos]
+    for info, about, names in zip(infos, abouts, known, strict=True):
+        if more := names - of_all:
+            episode = load_episode(data / info.file)
+            about[OF_SOME] = {name: getattr(episode, name).tolist() for name in sorted(more)}
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as temporary:
         folder = Path(temporary) / "dataset"
         _write_json(folder / OURS, {"action_space": space.to_dict(), "episodes": abouts})
-        _write(folder, data, infos, fps)
+        _write(folder, data, infos, fps, of_all)
         folder.replace(out)
     return len(infos)
 
 
-def _write(folder: Path, data: Path, infos: list[EpisodeInfo], fps: int) -> None:
+def _write(folder: Path, data: Path, infos: list[EpisodeInfo], fps: int, of_all: set[str]) -> None:
     tasks = list(dict.fromkeys(info.task for info in infos))
     every: list[Columns] = []
     entries: list[dict[str, Any]] = []
@@ -80,7 +87,9 @@ def _write(folder: Path, data: Path, infos: list[EpisodeInfo], fps: int) -> None
     for number, info in enumerate(tqdm(infos, "exporting", disable=None)):
         episode = load_episode(data / info.file)
         length = len(episode.frames)
-        columns = _columns(episode) | _indices(length, number, total, tasks.index(info.task), fps)
+        columns = _columns(episode, of_all) | _indices(
+            length, number, total, tasks.index(info.task), fps
+        )
         own_features, own_levels = (
             _features(columns, episode.frames, fps),
             statistics.levels(episode.frames),
@@ -88,7 +97,7 @@ def _write(folder: Path, data: Path, infos: list[EpisodeInfo], fps: int) -> None
         if own_features != (features := features or own_features):
             raise ValueError(
                 f"{data / info.file} differs from {data / infos[0].file} in the size of its "
-                "pictures or in what is known of it; of LeRobot datasets all episodes are alike"
+                "pictures; of LeRobot datasets all episodes are alike"
             )
         entry = {
             "episode_index": number,
@@ -130,7 +139,7 @@ def _write(folder: Path, data: Path, infos: list[EpisodeInfo], fps: int) -> None
     _write_json(folder / INFO, info)
 
 
-def _columns(episode: Episode) -> Columns:
+def _columns(episode: Episode, known: set[str]) -> Columns:
     still = np.zeros((1, DIM), np.float32)
     still[0, GRIPPER] = episode.actions[-1, GRIPPER]
     columns = {
@@ -138,8 +147,8 @@ def _columns(episode: Episode) -> Columns:
         ACTION: np.concatenate([episode.actions.astype(np.float32), still]),
     }
     for name, width in KNOWN.items():
-        if (values := getattr(episode, name)) is not None:
-            columns[name] = values.reshape(-1, width)
+        if name in known:
+            columns[name] = getattr(episode, name).reshape(-1, width)
     return columns
 
 

@@ -24,8 +24,8 @@ from whale_ros.data.episodes import (
     must_take,
     save_episode,
 )
-from whale_ros.data.lerobot.exporting import ACTION, CAMERA, KNOWN, OURS, STATE
-from whale_ros.data.lerobot.files import INFO, Info, read_episodes, read_info
+from whale_ros.data.lerobot.exporting import ACTION, CAMERA, KNOWN, OF_SOME, OURS, STATE
+from whale_ros.data.lerobot.files import INFO, Info, Stored, read_episodes, read_info
 from whale_ros.data.lerobot.mapping import Mapping
 from whale_ros.data.lerobot.pieces import pieces, space_of, steps_between
 from whale_ros.data.lerobot.rows import Rows
@@ -143,15 +143,28 @@ def _read_ours(dataset: Path, info: Info) -> Found:
     rows_of = Rows(info.fps, {ACTION: DIM, STATE: 3, **known}, CAMERA)
     for episode, about in zip(tqdm(stored, "importing", disable=None), abouts, strict=True):
         rows = {name: column.astype(np.float32) for name, column in rows_of.read(episode).items()}
+        more = about.pop(OF_SOME, {})
+        rows |= {name: _column(values, KNOWN[name], episode) for name, values in more.items()}
         result = Episode(
             frames=rows_of.pictures(episode, np.arange(episode.length), resolution=0),
             actions=rows[ACTION][:-1],
             hand_position=rows[STATE],
             object_position=rows.get("object_position"),
-            progress=rows["progress"][:, 0] if "progress" in known else None,
-            success=rows["success"][:, 0] > 0.5 if "success" in known else None,
+            progress=rows["progress"][:, 0] if "progress" in rows else None,
+            success=rows["success"][:, 0] > 0.5 if "success" in rows else None,
         )
         yield f"{episode.number:06d}", result, about
+
+
+def _column(values: Any, width: int, episode: Stored) -> np.ndarray:
+    """(rows, width) float32 of what OURS tells of an episode. Raises ValueError."""
+    try:
+        column = np.asarray(values, np.float32)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{OURS} tells of an episode what is no number: {error}") from None
+    if column.size != episode.length * width:
+        raise ValueError(f"{OURS} tells of {column.size} numbers in {episode.length} rows")
+    return column.reshape(-1, width)
 
 
 def _ours(dataset: Path) -> tuple[ActionSpace, list[dict[str, Any]]]:
@@ -165,7 +178,10 @@ def _ours(dataset: Path) -> tuple[ActionSpace, list[dict[str, Any]]]:
     try:
         content = json.loads(path.read_text())
         for about in content["episodes"]:
-            must_be_sound(EpisodeInfo(file="x", **about))
+            words = {name: value for name, value in about.items() if name != OF_SOME}
+            must_be_sound(EpisodeInfo(file="x", **words))
+            if unknown := set(about.get(OF_SOME, {})) - KNOWN.keys():
+                raise ValueError(f"nobody knows what {unknown} is")
             if not re.fullmatch(r"\w+", about["split"]):
                 raise ValueError(f"a split is called {about['split']!r}")
         return ActionSpace.from_dict(content["action_space"]), content["episodes"]
