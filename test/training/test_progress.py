@@ -56,8 +56,8 @@ def test_pictures_are_files_and_in_tensorboard_now_and_then_and_at_the_end(tmp_p
     steps = PICTURES_EVERY + 1
     report(tmp_path, 0, steps, 0.0, steps, lambda: picture)
     files = sorted((tmp_path / "samples").iterdir())
-    assert [file.name for file in files] == ["stage_000500.png", "stage_000501.png"]
+    assert [file.name for file in files] == ["stage_000100.png", "stage_000101.png"]
     assert np.array_equal(cv2.imread(str(files[0]))[..., ::-1], picture)
     events = EventAccumulator(str(tmp_path / "tensorboard" / "stage"))
     events.Reload()
-    assert [event.step for event in events.Images("stage")] == [500, 501]
+    assert [event.step for event in events.Images("stage")] == [100, 101]
