@@ -538,3 +538,12 @@ def test_a_network_that_is_slow_for_a_moment_makes_no_jump(make_arm):
     camera = recorded(0, make_arm).camera
     late = (camera.received_s > 5) & (camera.received_s < 6.5)
     assert not Track(camera.stamp_s, camera.received_s + 0.3 * late, camera.values).jumps()
+
+
+@given(st.floats(0.95, 1.0), st.integers(0, 100))
+def test_a_simulator_that_is_slower_than_the_clock_makes_no_jump(speed, seed):
+    rng = np.random.default_rng(seed)
+    stamp_s = np.arange(0, 60, 0.1)
+    latency_s = rng.exponential(0.01, len(stamp_s)) + 0.2 * (rng.random(len(stamp_s)) < 0.02)
+    received_s = np.maximum.accumulate(stamp_s / speed + latency_s)
+    assert not Track(stamp_s, received_s, np.zeros(len(stamp_s))).jumps()

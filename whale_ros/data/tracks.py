@@ -10,9 +10,8 @@ import numpy as np
 
 STAMPED = ("camera", "pose", "command")
 JUMP_S = 0.1  # by less a clock may be set; stamps may be so much out of order
-LASTING_S = (
-    2.0  # messages that are late for so long without exception were stamped by another clock
-)
+LASTING_S = 2.0  # if all messages are late for so long, their clock was set
+MANY = 2000  # messages that are looked at before and behind one
 
 
 @dataclass(frozen=True)
@@ -43,30 +42,31 @@ class Track:
         """Messages before which the clock of the stamps was set, and by how much [s].
 
         It was if a stamp goes back, if a message seems to arrive faster than any before it, or if
-        from one on all seem to arrive more slowly.
+        from one on all seem to arrive later.
         """
         found = []
-        least = math.inf
+        least, since = math.inf, 0  # the latest jump
         latencies = self.received_s - self.stamp_s
         for i, latency in enumerate(latencies):
             back = i > 0 and self.stamp_s[i] < self.stamp_s[i - 1] - JUMP_S
-            if back or latency < least - JUMP_S < math.inf or self._stays_late(i, least):
+            if back or latency < least - JUMP_S < math.inf or self._stays_late(latencies, since, i):
                 found.append((i, float(latencies[i - 1] - latency)))
-                least = latency
+                least, since = latency, i
             least = min(least, latency)
         return found
 
-    def _stays_late(self, i: int, least_s: float) -> bool:
-        """Later than the least latency before, as are all that follow; unknown near the end."""
-        until_s = self.received_s[i] + LASTING_S
-        if (
-            self.received_s[i] - self.stamp_s[i] <= least_s + JUMP_S
-            or self.received_s[-1] < until_s
-        ):
+    def _stays_late(self, latency_s: np.ndarray, since: int, i: int) -> bool:
+        """Whether message i is suddenly late, and all that follow; unknown near the end.
+
+        Not against all before: stamps of a simulator that is slow are later and later.
+        """
+        if i == since or latency_s[i] < latency_s[i - 1] + JUMP_S / 2:
             return False
-        last = np.searchsorted(self.received_s, until_s, side="right")
-        late_s = self.received_s[i:last] - self.stamp_s[i:last]
-        return bool(late_s.min() > least_s + JUMP_S)
+        window_s = self.received_s[i] + [-LASTING_S / 2, LASTING_S]
+        first, last = np.searchsorted(self.received_s, window_s)
+        before = latency_s[max(since, i - MANY, min(first, i - 1)) : i]
+        after = latency_s[i : min(i + MANY, max(last, i + 1))]
+        return bool(last < len(self) and after.min() > before.min() + JUMP_S)
 
 
 @dataclass(frozen=True)
