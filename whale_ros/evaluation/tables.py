@@ -46,10 +46,14 @@ def finetuning_table(before: dict, report: dict) -> str:
         "from: PSNR on moving pixels [dB]",
         _row("", [f"step {step}" for step in after["model"]]),
     ]
+    no_other = dict.fromkeys(after["model"])  # of a single demonstration
     for title, numbers in (
         ("imagined by the base", before["model"]),
         ("imagined after fine-tuning", after["model"]),
-        ("with the actions of another episode", after["shuffled"]),
+        (
+            "with the actions of another episode",
+            after["shuffled"] if report["episodes"] > 1 else no_other,
+        ),
         ("copy of the last frame", after["copy"]),
         ("the base's tokenizer", before["ceiling"]),
         ("the tokenizer after fine-tuning", after["ceiling"]),
