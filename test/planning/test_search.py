@@ -99,7 +99,7 @@ def test_what_is_searched_keeps_to_the_limits_and_the_policy_s_own_stays_as_it_i
 @settings(max_examples=20, deadline=None)
 @given(st.sampled_from(METHODS), targets, st.integers(0, 9))
 def test_what_is_within_reach_is_found(method, target, seed):
-    assert search_for(far_from(target), method, rounds=12, seed=seed) < 0.02
+    assert search_for(far_from(target), method, rounds=12, seed=seed) < 0.03  # of up to 0.17
 
 
 @pytest.mark.parametrize("method", METHODS)
