@@ -112,6 +112,8 @@ def test_episodes_are_recorded_by_keys(ros, terminal, tmp_path):
         def publish(publisher=publisher, kind=kind) -> None:
             message = kind()
             message.header.stamp = stamp().to_msg()
+            if kind is Image:
+                message.encoding = "rgb8"
             publisher.publish(message)
 
         ros.node.create_timer(1 / rate, publish)
