@@ -6,6 +6,7 @@ When it ends, also by Ctrl-C, the gate is in mode hold again.
 """
 
 import argparse
+import math
 import re
 import signal
 import sys
@@ -35,16 +36,25 @@ def main() -> None:
     folder = str(options.checkpoint.absolute())
     answer = call(node, LoadCheckpoint, "world_model/load_checkpoint", checkpoint=folder)
     print(f"{answer.sha256[:12]} runs now" + (f": {answer.message}" if answer.message else ""))
+    print(f"the gate is watched for {options.seconds:g} s", flush=True)
 
     def show(status: GateStatus) -> None:
         nonlocal shown
-        line = f"{STATES[status.state]}  {status.reason}"
+        if time.monotonic() < begins:
+            return
+        for check in status.checks:
+            if check.name in largest and largest[check.name][0] < check.value < math.inf:
+                largest[check.name] = check.value, check.threshold
+        wrong = "; ".join(check.message for check in status.checks if not check.ok)
+        reason = status.reason or (f"although {wrong}" if wrong else "")  # it only watches
+        line = f"{STATES[status.state]}  {reason}"
         kind = re.sub(r"[\d.]+", "", line)
-        if time.monotonic() > begins and kind != shown:
+        if kind != shown:
             print(f"{status.chunks_executed} chunks executed  {line}", flush=True)
             shown = kind
 
     shown, begins = "", time.monotonic() + 0.2
+    largest = {"uncertainty": (0.0, 0.0), "familiarity": (0.0, 0.0)}
     node.create_subscription(GateStatus, "gate/status", show, LATCHED)
     # Ctrl-C must not end a spin in its middle: no service could be called afterwards.
     interrupts: list[int] = []
@@ -56,6 +66,8 @@ def main() -> None:
             rclpy.spin_once(node, timeout_sec=0.1)
     finally:
         call(node, SetGateMode, "gate/set_mode", mode="hold")
+        for name, (value, threshold) in largest.items():
+            print(f"largest {name}: {value:.3g}, threshold {threshold:.3g}")
         print("the gate is in mode hold")
 
 

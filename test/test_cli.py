@@ -171,6 +171,8 @@ def test_a_model_is_fine_tuned_to_a_checkpoint_of_its_own_and_calibrated_with_ot
     printed = succeed(*command)
     assert "learns from 2 demonstrations, 2 are held out" in printed and "will forget" in printed
     assert "imagined after fine-tuning" in printed and str(tuned) in printed
+    assert "step 8: " in printed and "dB against the base" in printed
+    assert (tmp_path / "run" / "before_and_after.png").stat().st_size > 10_000
     assert {path.name: path.read_bytes() for path in base.iterdir()} == before
     _, card = load_checkpoint(tuned)
     training = card.training

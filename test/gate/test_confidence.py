@@ -117,6 +117,12 @@ def test_a_model_that_is_not_ready_says_why_and_keeps_nothing_alive(beat, messag
     assert not checks(confidence, 0.6)["heartbeat"].ok
 
 
+def test_of_a_model_that_is_not_ready_no_error_is_called_impossible(beat):
+    check = after(beat, ready=False, message="warming up", familiarity_error=math.nan)
+    assert check["familiarity"].ok is False and check["familiarity"].value == math.inf
+    assert check["familiarity"].message == "no familiarity error of a world model that is not ready"
+
+
 def test_a_heartbeat_counts_for_half_a_second_and_its_image_may_be_a_second_old(beat):
     confidence = Confidence(CONFIG)
     assert confidence.feed(at(0), beat(-1.001), HERE) == "its stamp is 1.001 s old, limit 1 s"

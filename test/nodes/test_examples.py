@@ -7,12 +7,12 @@ import pytest
 from rclpy.qos import DurabilityPolicy, QoSProfile
 
 from whale_ros.msg import GateStatus
-from whale_ros.srv import LoadCheckpoint
+from whale_ros.srv import Degrade, LoadCheckpoint
 
 pytestmark = pytest.mark.ros
 
 LATCHED = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-SWAP = "../examples/swap_checkpoint.py"
+SWAP, DISTURB = "../examples/swap_checkpoint.py", "../examples/disturb_camera.py"
 
 
 @pytest.mark.parametrize("interrupted", [False, True])
@@ -46,3 +46,18 @@ def test_after_a_swap_the_gate_is_in_hold_however_it_ended(ros, start, tmp_path,
     statuses.clear()
     ros.wait(lambda: statuses, "another status")
     assert set(modes()) == {GateStatus.MODE_HOLD}
+
+
+@pytest.mark.parametrize(("kind", "ends_with"), [("blackout", 0), ("fog", 1)])
+def test_the_camera_is_disturbed_as_asked_for_or_a_refusal_is_told(ros, start, kind, ends_with):
+    asked = []
+
+    def degrade(request, response):
+        asked.append((request.kind, request.amount, request.duration_s))
+        response.success, response.message = request.kind == "blackout", "told"
+        return response
+
+    ros.node.create_service(Degrade, "sim_robot/degrade", degrade)
+    disturb = start(DISTURB, arguments=[kind, "--seconds", "2"])
+    ros.wait(lambda: disturb.poll() is not None, "the end of the example", 60)
+    assert asked == [(kind, 0.0, 2.0)] and disturb.returncode == ends_with

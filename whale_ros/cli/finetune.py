@@ -55,8 +55,9 @@ def run(options: argparse.Namespace) -> None:
     from whale_ros.actions.statistics import statistics
     from whale_ros.evaluation.hardware import trained_on
     from whale_ros.evaluation.prediction import evaluate_prediction, sees_well, tokenizer_psnr
+    from whale_ros.evaluation.prediction_pictures import draw_before_and_after
     from whale_ros.evaluation.scales import measure_scales
-    from whale_ros.evaluation.tables import finetuning_table
+    from whale_ros.evaluation.tables import finetuning_table, finetuning_verdict
     from whale_ros.training.dataset import EpisodeSet
     from whale_ros.training.finetune import (
         REPLAYED,
@@ -117,9 +118,12 @@ def run(options: argparse.Namespace) -> None:
                 },
                 metrics=evaluate_prediction(tuned, held_out),
             )
+            draw_before_and_after(model, tuned, held_out, options.run / "before_and_after.png")
             save_checkpoint_at_once(made, tuned, new_card)
     card = read_card(made)
-    print(finetuning_table(card.training["moving_pixels_psnr_db_before"], card.metrics))
+    before = card.training["moving_pixels_psnr_db_before"]
+    print(finetuning_table(before, card.metrics))
+    print(finetuning_verdict(before, card.metrics))
     print(f"checkpoint {card.sha256[:12]} is in {made}; calibrate it before the gate trusts it:")
     print(f"    whale calibrate CALIBRATION_DATA --checkpoint {made}")
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
-import torch
 
 from whale_ros.data.episodes import load_episode, read_manifest
 from whale_ros.evaluation.demo_pictures import draw_timelines
@@ -17,19 +16,12 @@ from whale_ros.evaluation.finetune_demo_summary import (
     SHOWN_STEP,
     Story,
 )
-from whale_ros.evaluation.prediction import HORIZON, foretell
-from whale_ros.evaluation.windows import windows_at
-from whale_ros.imagination.live import HISTORY
-from whale_ros.training.dataset import EpisodeSet
-from whale_ros.world_model.checkpoint import load_checkpoint
-from whale_ros.world_model.frames import to_bytes
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # after the choice of the backend
 
 SHOWN_DEMONSTRATIONS, SHOWN_FRAMES = 10, 10
 OUTCOMES = ("failure", "success")
-SHOWN_STEPS = (1, 2, 4, 6, 8, 11, 15)
 
 
 def draw_demonstrations(data: Path, path: Path) -> None:
@@ -48,34 +40,6 @@ def draw_demonstrations(data: Path, path: Path) -> None:
         text = f"{info.seed}: {len(episode.actions) * space.step_s:.1f} s\n{how}\n{info.split}"
         axis.set_ylabel(text, fontsize=7, rotation=0, ha="right", va="center")
     figure.savefig(path, dpi=80, bbox_inches="tight")  # else the words are cut off
-    plt.close(figure)
-
-
-def draw_before_and_after(base: Path, finetuned: Path, data: Path, path: Path) -> None:
-    """A held-out demonstration: what happened, and what each of the two models imagined."""
-    held_out = EpisodeSet(data, "validation")
-    middle = (int(held_out.frames.lengths[0]) - HISTORY - HORIZON) // 2
-    window = windows_at(held_out, torch.tensor([[0, middle]]), HISTORY, HORIZON)
-    rows = {"what happened": window.future_frames}
-    models = {"imagined by the base": base, "imagined after\nfine-tuning": finetuned}
-    for name, folder in models.items():
-        model, _ = load_checkpoint(folder)
-        with torch.inference_mode():
-            codes = foretell(model, window, window.actions).latents
-            rows[name] = model.decode(codes, window.last)
-    figure, axes = plt.subplots(
-        len(rows), len(SHOWN_STEPS) + 1, figsize=(11, 4.6), layout="constrained"
-    )
-    seen = to_bytes(window.last[0])[0]
-    for line, (name, frames) in zip(axes, rows.items(), strict=True):
-        pictures = [seen, *to_bytes(frames[0])[[step - 1 for step in SHOWN_STEPS]]]
-        for axis, picture in zip(line, pictures, strict=True):
-            axis.imshow(picture)
-            axis.set(xticks=[], yticks=[])
-        line[0].set_ylabel(name)
-    for axis, step in zip(axes[0], (0, *SHOWN_STEPS), strict=True):
-        axis.set_title(f"{step * held_out.action_space.step_s:.1f} s", fontsize=9)
-    figure.savefig(path, dpi=90)
     plt.close(figure)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import matplotlib
 import torch
 
-from whale_ros.evaluation.prediction import HORIZON, WAYS, every_way
+from whale_ros.evaluation.prediction import HORIZON, WAYS, every_way, foretell
 from whale_ros.evaluation.windows import windows_at
 from whale_ros.imagination.live import HISTORY
 from whale_ros.training.dataset import EpisodeSet
@@ -52,6 +52,33 @@ def draw_windows(model: WhaleST, data: EpisodeSet, folder: Path, seed: int = 0) 
         figure.suptitle(f"{info.task}, {info.behavior}, seed {info.seed} ({info.split})")
         figure.savefig(folder / f"window_{number}.png", dpi=100)
         plt.close(figure)
+
+
+@torch.inference_mode()
+def draw_before_and_after(
+    base: WhaleST, finetuned: WhaleST, held_out: EpisodeSet, path: Path
+) -> None:
+    """The middle of a held-out demonstration: what happened, and what each model imagined."""
+    middle = (int(held_out.frames.lengths[0]) - HISTORY - HORIZON) // 2
+    window = windows_at(held_out, torch.tensor([[0, middle]]), HISTORY, HORIZON, base.device)
+    rows = {"what happened": window.future_frames}
+    models = {"imagined by the base": base, "imagined after\nfine-tuning": finetuned}
+    for name, model in models.items():
+        codes = foretell(model, window, window.actions).latents
+        rows[name] = model.decode(codes, window.last)
+    figure, axes = plt.subplots(
+        len(rows), len(SHOWN_STEPS) + 1, figsize=(11, 4.6), layout="constrained"
+    )
+    for line, (name, frames) in zip(axes, rows.items(), strict=True):
+        shown = [window.last[0, 0], *(frames[0, step - 1] for step in SHOWN_STEPS)]
+        for axis, frame in zip(line, shown, strict=True):
+            axis.imshow(to_bytes(frame).cpu().numpy())
+            axis.set(xticks=[], yticks=[])
+        line[0].set_ylabel(name)
+    for axis, step in zip(axes[0], (0, *SHOWN_STEPS), strict=True):
+        axis.set_title(f"{step * held_out.action_space.step_s:.1f} s", fontsize=9)
+    figure.savefig(path, dpi=90)
+    plt.close(figure)
 
 
 def draw_psnr(report: dict, path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+JUDGED_STEP, CLEAR_DB = "8", 1.0
+
 
 def prediction_table(report: dict) -> str:
     lines = [
@@ -60,6 +62,29 @@ def finetuning_table(before: dict, report: dict) -> str:
     ):
         lines.append(_row(f"  {title}", [_text(number, 2) for number in numbers.values()]))
     return "\n".join(lines)
+
+
+def finetuning_verdict(before: dict, report: dict) -> str:
+    """Whether the model foretells the demonstrations clearly better than what knows less of them.
+
+    As `finetuning_table`. What is clear is a rule of thumb: the windows are few.
+    """
+    after = {way: psnr[JUDGED_STEP] for way, psnr in report["moving_pixels_psnr_db"].items()}
+    rivals = {"the base": before["model"][JUDGED_STEP], "the copy": after["copy"]}
+    if report["episodes"] > 1:
+        rivals["other actions"] = after["shuffled"]
+    if None in (after["model"], *rivals.values()):
+        return "nothing moves in what is held out, so it tells nothing: record more demonstrations"
+    gains = {name: after["model"] - psnr for name, psnr in rivals.items()}
+    told = f"step {JUDGED_STEP}: "
+    told += ", ".join(f"{gain:+.1f} dB against {name}" for name, gain in gains.items())
+    weak = [name for name, gain in gains.items() if gain < CLEAR_DB]
+    if not weak:
+        return f"{told}: clearly better"
+    return (
+        f"{told}: not clearly better (by {CLEAR_DB:g} dB) than {' and '.join(weak)}; look at "
+        "before_and_after.png, and better record more demonstrations"
+    )
 
 
 def behavior_table(report: dict) -> str:

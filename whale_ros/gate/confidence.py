@@ -106,6 +106,8 @@ class Confidence:
         value, threshold = beat.familiarity_error, beat.familiarity_threshold
         if not positive(value):
             message = f"familiarity error {value:g} is impossible and counts as maximal"
+            if not beat.ready:
+                message = "no familiarity error of a world model that is not ready"
             return Check("familiarity", False, math.inf, threshold, message)
         ok = positive(threshold) and value <= threshold
         message = compare("familiarity error of the camera image", value, threshold)

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
+from shutil import copyfile
 
 import rclpy
 from rclpy.signals import SignalHandlerOptions
@@ -193,16 +194,11 @@ def _hash_of(checkpoint: Path) -> str:
 
 def _draw(story: Story, folder: Path) -> dict:
     """The pictures of a story; returns its summary."""
-    from whale_ros.evaluation.finetune_demo_pictures import (
-        draw_before_and_after,
-        draw_demonstrations,
-        draw_gate,
-    )
+    from whale_ros.evaluation.finetune_demo_pictures import draw_demonstrations, draw_gate
 
     print("\nDrawing pictures ...", flush=True)
-    data, made = folder / "data", folder / "run" / "checkpoint"
-    draw_demonstrations(data, folder / "demonstrations.png")
-    draw_before_and_after(SHIPPED, made, data, folder / "before_and_after.png")
+    draw_demonstrations(folder / "data", folder / "demonstrations.png")
+    copyfile(folder / "run" / "before_and_after.png", folder / "before_and_after.png")
     draw_gate(story, folder / "gate.png")
     return summarise_story(story)
 

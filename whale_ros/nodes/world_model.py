@@ -341,8 +341,12 @@ class WorldModelNode(LeanLifecycleNode):
         self._why_not_ready = heartbeat.message
         if heartbeat.message:
             self.get_logger().warning(heartbeat.message, throttle_duration_sec=2.0)
-        if self._running:
-            self._uncertainty.publish(heartbeat)
+        try:
+            if self._running:
+                self._uncertainty.publish(heartbeat)
+        except RuntimeError:
+            if rclpy.ok():  # else the end came meanwhile
+                raise
 
     def _look(self, messages: list[Image]) -> Uncertainty:
         """Take all in, and say what is known of the newest."""
