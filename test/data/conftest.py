@@ -99,7 +99,10 @@ class Recorder:
         return Message("/gripper/command", "std_msgs/msg/Float64", stamp_s, {"data": grip})
 
     def fingers(self, stamp_s: float, position: float) -> Message:
-        content = {"position": [position]}
+        return self.joints(stamp_s, gripper=position)
+
+    def joints(self, stamp_s: float, **positions: float) -> Message:
+        content = {"position": list(positions.values()), "name": list(positions)}
         return Message("/gripper/state", "sensor_msgs/msg/JointState", stamp_s, content)
 
     def everything(
@@ -139,7 +142,7 @@ class Recorder:
             made = t[message.type](header=header, twist=t["geometry_msgs/msg/Twist"](**parts))
         elif kind == "JointState":
             numbers = {k: np.array(c.get(k, []), float) for k in ("position", "velocity", "effort")}
-            made = t[message.type](header=header, name=["gripper"], **numbers)
+            made = t[message.type](header=header, name=c["name"], **numbers)
         else:
             made = t[message.type](**c)
         return bytes(self.types.serialize_cdr(made, message.type))

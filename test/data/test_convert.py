@@ -372,19 +372,67 @@ def test_conventions_that_do_not_fit_the_bag_are_told(bag, tmp_path, robot, chan
     assert words in lines[0]
 
 
+def write_robot(robot, **change) -> Wish:
+    values = yaml.safe_load(robot.read_text())["/**"]["ros__parameters"] | change
+    robot.write_text(yaml.safe_dump({"/**": {"ros__parameters": values}}))
+    return replace(WISH, robot=str(robot))
+
+
 def test_grippers_are_read_in_their_own_units(recorder, make_arm, tmp_path, robot):
     """Fingers 0.04 m apart are open; nobody commands them."""
-    values = yaml.safe_load(robot.read_text())["/**"]["ros__parameters"]
-    values |= {"gripper_open": 0.04, "gripper_closed": 0.0}
-    robot.write_text(yaml.safe_dump({"/**": {"ros__parameters": values}}))
+    wish = write_robot(robot, gripper_open=0.04, gripper_closed=0.0)
     messages = recorder.everything(make_arm(motion(0)), SECONDS)
     messages = [m for m in messages if m.topic != "/gripper/command"]
     times = np.arange(0, SECONDS + 0.1, 0.1)
     messages += [recorder.fingers(time, 0.04 * (1 - time / 10)) for time in times]
     folder = recorder.record(tmp_path / "bag", messages)
-    told([folder], tmp_path / "data", replace(WISH, robot=str(robot)))
+    told([folder], tmp_path / "data", wish)
     actions = load_episode(tmp_path / "data/demonstrations/000000.npz").actions
     np.testing.assert_allclose(actions[:, 6], np.arange(1, 26) * 0.02, atol=1e-6)
+
+
+def test_a_gripper_among_all_joints_must_be_named(recorder, make_arm, tmp_path, robot):
+    messages = recorder.everything(make_arm(motion(0)), SECONDS)
+    messages = [m for m in messages if m.topic != "/gripper/command"]
+    for time in np.arange(0, SECONDS + 0.1, 0.1):
+        messages.append(recorder.joints(time, shoulder=0.3, elbow=0.9, finger=time / 10))
+    folder = recorder.record(tmp_path / "bag", messages)
+    lines = []
+    with pytest.raises(ValueError):
+        convert([folder], tmp_path / "data", WISH, lines.append)
+    assert "shoulder, elbow, finger: set gripper_joint" in lines[0]
+    told([folder], tmp_path / "data", write_robot(robot, gripper_joint="finger"))
+    actions = load_episode(tmp_path / "data/demonstrations/000000.npz").actions
+    np.testing.assert_allclose(actions[:, 6], np.arange(1, 26) * 0.02, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["a pose", "in another frame"])
+def test_however_the_arm_was_told_differences_of_poses_are_taken(
+    recorder, make_arm, tmp_path, robot, kind
+):
+    messages = recorder.everything(make_arm(motion(0)), SECONDS)
+    if kind == "a pose":
+        messages = [m for m in messages if m.topic != "/arm/twist_command"]
+        poses = [m for m in messages if m.topic == "/ee_pose"]
+        messages += [replace(pose, topic="/arm/twist_command") for pose in poses]
+    serialized = recorder.serialized
+
+    def in_frame(message, frame="base"):
+        tool = kind != "a pose" and message.topic == "/arm/twist_command"
+        return serialized(message, "tool0" if tool else frame)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recorder, "serialized", in_frame)
+        folder = recorder.record(tmp_path / "bag", messages)
+    lines = []
+    with pytest.raises(ValueError):
+        convert([folder], tmp_path / "data", WISH, lines.append)
+    # As the page has it: said to the recorder.
+    content = yaml.safe_load(robot.read_text())
+    content["/**/demo_recorder"] = {"ros__parameters": {"action_source": "pose_differences"}}
+    robot.write_text(yaml.safe_dump(content))
+    (line,) = told([folder], tmp_path / "data", replace(WISH, robot=str(robot)))
+    assert line == "bag: demonstration 0, 26 frames"
 
 
 def test_messages_that_are_of_no_use_are_left_out_and_counted(recorder, make_arm, tmp_path):

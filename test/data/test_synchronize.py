@@ -201,6 +201,61 @@ def test_a_gripper_command_of_the_beginning_counts_whatever_its_fingers_do(make_
     assert (stretch.actions[:, 6] == 1).all()
 
 
+def test_fingers_that_a_person_moved_are_as_measured_whatever_they_were_told_before(make_arm):
+    times = np.arange(0, SECONDS, 0.05)
+
+    def grips(told, fingers):
+        tracks = changed(
+            recorded(0, make_arm),
+            gripper_command=track([-5.0], [told], 5.0, has_stamp=False),
+            gripper=track(times, fingers),
+        )
+        (stretch,), _ = synchronize(tracks, POSES)
+        return stretch.actions[:, 6], stretch.moment_s[1:]
+
+    closed_by_hand, at = grips(0.0, np.clip(times - 5, 0, 1))
+    np.testing.assert_allclose(closed_by_hand, np.clip(at - 5, 0, 1), atol=1e-9)
+    around_something, _ = grips(1.0, np.minimum(times, 0.5))
+    assert (around_something == 1).all()
+
+
+@pytest.mark.parametrize("camera_by_s", [-0.2, 3.0])
+@pytest.mark.parametrize("has_stamp", [False, True])
+def test_what_the_gripper_was_told_before_a_clock_jumped_still_holds(
+    make_arm, camera_by_s, has_stamp
+):
+    tracks = recorded(0, make_arm)
+    camera, jumped = tracks.camera, tracks.camera.stamp_s > 6
+    told = changed(
+        tracks,
+        camera=Track(camera.stamp_s + camera_by_s * jumped, camera.received_s, camera.values),
+        gripper_command=track([0.0], [1.0], has_stamp=has_stamp),
+        gripper=track(np.arange(0, SECONDS, 0.05), np.full(240, 0.5)),
+    )
+    if camera_by_s > 0.5:  # then all other clocks must have been set too
+        for role in ("pose", "command"):
+            one = getattr(told, role)
+            late = Track(one.stamp_s + camera_by_s * (one.stamp_s > 6), one.received_s, one.values)
+            told = changed(told, **{role: late})
+        told = changed(told, gripper=nothing())
+    stretches, cuts = synchronize(told, TWISTS)
+    assert len(stretches) == 2 and any("jumped" in cut.reason for cut in cuts)
+    for stretch in stretches:
+        assert (stretch.actions[:, 6] == 1).all()
+
+
+@pytest.mark.parametrize("speed", [0.95, 0.98])
+def test_in_a_simulator_that_is_slow_a_gripper_is_told_when_it_was(make_arm, speed):
+    tracks = recorded(0, make_arm)
+    slow = {
+        role: Track(one.stamp_s, one.received_s / speed, one.values)
+        for role, one in tracks.by_role().items()
+    }
+    (right,), _ = synchronize(tracks, TWISTS)
+    (stretch,), _ = synchronize(Tracks(**slow), TWISTS)
+    assert (stretch.actions[:, 6] != right.actions[:, 6]).mean() < 0.05
+
+
 @pytest.mark.parametrize("role", ["gripper_command", "gripper"])
 @pytest.mark.parametrize("ahead_s", [-100.0, -0.7, 0.7, 100.0])
 def test_a_gripper_with_another_clock_gives_nothing(make_arm, role, ahead_s):
@@ -406,6 +461,8 @@ def test_clocks_that_differ_are_refused(make_arm):
         lambda twist: 3 * twist,  # of another unit
         lambda twist: twist / 10,
         lambda twist: 0 * twist,  # of another topic
+        lambda twist: twist * [1, 1, 1, -1, -1, -1],  # only the turn
+        lambda twist: twist[..., [0, 1, 2, 4, 5, 3]],
     ],
 )
 def test_commands_that_are_not_what_moved_the_hand_are_refused(make_arm, change):

@@ -34,6 +34,7 @@ class Conventions:
 
     topics: absolute name by role. command_timeout_s: a twist holds no longer, as in most drivers.
     gripper_open, gripper_closed: what the messages of the gripper and its command say then.
+    gripper_joint: the name of its joint in a JointState; without one, the first of at most two.
     """
 
     topics: Mapping[str, str]
@@ -43,6 +44,7 @@ class Conventions:
     command_timeout_s: float = 0.1
     gripper_open: float = 0.0
     gripper_closed: float = 1.0
+    gripper_joint: str = ""
 
     def __post_init__(self) -> None:
         """Raises ValueError that names what cannot be."""
@@ -66,18 +68,26 @@ class Conventions:
 
     def wanted(self) -> dict[str, tuple[str, ...]]:
         """The types that the messages of each topic may have."""
-        return {name: TYPES[role] for role, name in self.topics.items()}
+        return {name: TYPES[role] for role, name in self.read_topics().items()}
+
+    def read_topics(self) -> dict[str, str]:
+        """Name by role; where actions come from poses, the arm may have been told in any way."""
+        without = () if self.action_source == "commanded_twists" else ("command",)
+        return {role: name for role, name in self.topics.items() if role not in without}
 
 
 def of_robot(robot: str, action_source: str | None = None) -> Conventions:
     """As a robot's file has them: a name in config/robots, or the path of a file like those.
 
-    Beside the parameters of nodes it may hold action_source, command_timeout_s, gripper_open and
-    gripper_closed. Raises ValueError that names the file.
+    Beside the parameters of nodes it may hold action_source, command_timeout_s, gripper_open,
+    gripper_closed and gripper_joint, for all nodes or for demo_recorder.
+    Raises ValueError that names the file.
     """
     path = _find(robot)
     try:
-        values = yaml.safe_load(path.read_text())["/**"]["ros__parameters"]
+        content = yaml.safe_load(path.read_text())
+        recorder = content.get("/**/demo_recorder", {}).get("ros__parameters", {})
+        values = {**content["/**"]["ros__parameters"], **recorder}
         source = action_source or values.get("action_source", ACTION_SOURCES[0])
         if source == "commanded_twists" and values.get("command_type", "twist") != "twist":
             raise ValueError("its arm is told poses, not twists: use the pose_differences")
@@ -93,6 +103,7 @@ def of_robot(robot: str, action_source: str | None = None) -> Conventions:
                 max_rotation_rad=float(values["action_max_rotation_rad"]),
             ),
             **{key: float(values[key]) for key in optional if key in values},
+            gripper_joint=str(values.get("gripper_joint", "")),
         )
     except KeyError as error:
         raise ValueError(f"{path} lacks {error}; config/robots has examples") from error

@@ -34,7 +34,7 @@ def read_tracks(bag: Bag, conventions: Conventions, resolution: int) -> Tracks:
         "gripper_command": lambda message: _gripper(message, conventions),
         "gripper": lambda message: _gripper(message, conventions),
     }
-    roles = {name: role for role, name in conventions.topics.items()}
+    roles = {name: role for role, name in conventions.read_topics().items()}
     rows: dict[str, list[Row]] = {role: [] for role in readers}
     dropped: Counter[str] = Counter()
     for message in bag.messages(conventions.wanted()):
@@ -113,7 +113,10 @@ def _must_be_in(message: Any, frame: str) -> None:
 
 
 def _gripper(message: Any, conventions: Conventions) -> float:
-    numbers = message.position if hasattr(message, "position") else message.data
+    if hasattr(message, "position"):
+        numbers = _of_joint(message, conventions.gripper_joint)
+    else:
+        numbers = message.data
     first = np.ravel(numbers)[:1]
     if not len(first):
         raise _Useless("it holds no number")
@@ -126,6 +129,21 @@ def _gripper(message: Any, conventions: Conventions) -> float:
             "gripper_open and gripper_closed to what its messages say then"
         )
     return min(max(closing, 0.0), 1.0)
+
+
+def _of_joint(message: Any, joint: str) -> Any:
+    """The positions of a JointState that are the gripper's, of which the first counts."""
+    names = list(message.name)
+    if joint:
+        if joint not in names[: len(message.position)]:
+            raise _Useless(f"it has no joint {joint!r}")
+        return message.position[names.index(joint)]
+    if len(message.position) > 2:
+        raise BadBag(
+            f"a gripper's JointState has the joints {', '.join(names) or 'without names'}: set "
+            "gripper_joint in the robot's file, and name that with --robot"
+        )
+    return message.position
 
 
 def _finite(numbers: Iterable[float]) -> np.ndarray:

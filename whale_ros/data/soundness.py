@@ -18,7 +18,7 @@ MOVED_M = 0.02  # a hand that moved so far must have changed the picture
 TOO_FAST = 1.2  # of the action space's speeds: what a model was not taught
 JUMP = 2.0  # of the same, between measured poses: that was no motion
 MAX_DISAGREEMENT = 0.75  # twice as fast is 1; another direction more than 1
-MUCH_M = 0.05  # a shorter way tells nothing of that
+MUCH_M, MUCH_RAD = 0.05, 0.2  # a shorter way, or a smaller turn, tells nothing of that
 DISAGREE = "commands differ"  # so begins the reason
 MIN_FRAMES = 22  # what training and evaluation take at a time
 
@@ -40,7 +40,8 @@ def why_not(piece: Tracks, conventions: Conventions) -> str:
         )
     for role in (*needed[1:], *grippers):
         track = getattr(piece, role)
-        if not len(track) or np.isnan(track.stamp_s).any():
+        track = track[np.isfinite(track.stamp_s)]
+        if not len(track):
             continue
         skew = track.latency_s - piece.camera.latency_s
         if len(track) == 1 and skew > 0:  # said once, and long ago
@@ -100,14 +101,24 @@ def why_wrong(
 def disagreement(actions: np.ndarray, pose: np.ndarray) -> float:
     """Between commands and motion of the hand, as a share of the motion; NaN where it rested.
 
-    Of the steps in which it moved half as far as in its fastest one, the median: a hand that pushes
-    against something may well not follow.
+    The larger one of translation and rotation. Of the steps in which it moved half as far as in its
+    fastest one, the median: a hand that pushes against something may well not follow.
     """
-    went, was_told = differences(pose)[:, POSITION], actions[:, POSITION]
+    went = differences(pose)
+    shares = [
+        _apart(actions[:, part], went[:, part])
+        for part, much in ((POSITION, MUCH_M), (ROTATION, MUCH_RAD))
+        if np.linalg.norm(went[:, part], axis=1).sum() >= much
+    ]
+    told_m = np.linalg.norm(actions[:, POSITION], axis=1).sum()
+    went_m = np.linalg.norm(went[:, POSITION], axis=1).sum()
+    if went_m < MUCH_M and told_m >= 2 * MUCH_M:
+        return math.inf
+    return max(shares, default=math.nan)
+
+
+def _apart(was_told: np.ndarray, went: np.ndarray) -> float:
     far = np.linalg.norm(went, axis=1)
-    if far.sum() < MUCH_M:
-        rested = np.linalg.norm(was_told, axis=1).sum() < 2 * MUCH_M
-        return math.nan if rested else math.inf
     moving = far >= far.max() / 2
     return float(np.median(np.linalg.norm(was_told - went, axis=1)[moving] / far[moving]))
 

@@ -8,7 +8,7 @@ Where that cannot be had, an episode ends, and the next begins as soon as it can
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -29,6 +29,7 @@ from whale_ros.data.told import told
 from whale_ros.data.tracks import Cut, Tracks, between_jumps
 
 UNSURE = "the hand rested, and elsewhere in the bag commands are not what it did"
+BY_HAND = 0.3  # of the gripper's way
 END_S = 0.5  # an episode that ends so shortly before the recording lasts until its end
 
 
@@ -46,6 +47,8 @@ class Stretch:
 
 def synchronize(tracks: Tracks, conventions: Conventions) -> tuple[list[Stretch], list[Cut]]:
     """The episodes in a recording, and what was cut out of it, both by time."""
+    if conventions.action_source == "pose_differences":
+        tracks = _without_stale_command(tracks)
     pieces, cuts = between_jumps(tracks)
     stretches: list[Stretch] = []
     for number, piece in enumerate(pieces):
@@ -62,6 +65,20 @@ def synchronize(tracks: Tracks, conventions: Conventions) -> tuple[list[Stretch]
         cuts += [Cut(s.moment_s[0], s.moment_s[-1], UNSURE) for s in unsure]
         stretches = [stretch for stretch in stretches if not np.isnan(stretch.disagreement)]
     return stretches, sorted(cuts, key=lambda cut: cut.begin_s)
+
+
+def _without_stale_command(tracks: Tracks) -> Tracks:
+    """Of a hand that was led, the gripper as it was measured, if a person moved its fingers too.
+
+    They then went away from what they had been told before the recording, and not since.
+    """
+    commands, seen, fingers = tracks.gripper_command, tracks.camera.received_s, tracks.gripper
+    if not (len(commands) and len(fingers) and len(seen)):
+        return tracks
+    away = np.abs(fingers.values - commands.values[commands.received_s.argmax()])
+    if (commands.received_s > seen.min()).any() or away.max() <= away[0] + BY_HAND:
+        return tracks
+    return replace(tracks, gripper_command=commands[:0])
 
 
 def _stretches(

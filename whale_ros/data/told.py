@@ -13,6 +13,7 @@ from whale_ros.data.conventions import Conventions
 from whale_ros.data.tracks import Track, Tracks
 
 UNSURE_S = 0.01  # of when messages without a stamp were sent
+ABOUT_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,15 @@ def _timeline(
 
 
 def _on_the_clock_of(pose: Track, track: Track) -> Track:
-    """Messages without a stamp were sent as long before they arrived as the quickest pose was."""
-    stamp_s = np.where(np.isnan(track.stamp_s), track.received_s - pose.latency_s, track.stamp_s)
+    """Messages without a stamp were sent as long before they arrived as the quickest pose was, of
+    those that arrived about then: stamps of a simulator that is slow are later and later.
+    """
+    order = np.argsort(pose.received_s, kind="stable")
+    received_s, latency_s = pose.received_s[order], (pose.received_s - pose.stamp_s)[order]
+    stamp_s = track.stamp_s.copy()
+    for i in np.isnan(stamp_s).nonzero()[0]:
+        about = track.received_s[i] + [-ABOUT_S, ABOUT_S]
+        first, last = np.searchsorted(received_s, about)
+        near = latency_s[first:last] if first < last else latency_s
+        stamp_s[i] = track.received_s[i] - near.min()
     return Track(stamp_s, track.received_s, track.values).in_order()

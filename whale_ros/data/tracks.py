@@ -107,7 +107,8 @@ class Cut:
 def between_jumps(tracks: Tracks) -> tuple[list[Tracks], list[Cut]]:
     """Pieces within which all stamps are of one clock; what arrived while it jumped is left out.
 
-    In a piece the stamps of camera, pose and command rise.
+    In a piece the stamps of camera, pose and command rise. What the gripper was told last still
+    holds in the next piece.
     """
     jumps = []
     for role in STAMPED:
@@ -133,5 +134,13 @@ def _received_between(tracks: Tracks, begin_s: float, end_s: float) -> Tracks:
         role: track[(begin_s <= track.received_s) & (track.received_s <= end_s)]
         for role, track in tracks.by_role().items()
     }
+    earlier = tracks.gripper_command[tracks.gripper_command.received_s < begin_s]
+    if len(earlier):
+        last, since = earlier.values[earlier.received_s.argmax()], parts["gripper_command"]
+        parts["gripper_command"] = Track(
+            np.append(-math.inf, since.stamp_s),
+            np.append(begin_s, since.received_s),
+            np.append(last, since.values),
+        )
     ordered = {role: parts[role].in_order() for role in STAMPED}
     return Tracks(**(parts | ordered), dropped=tracks.dropped, camera_is=tracks.camera_is)

@@ -40,7 +40,11 @@ class EpisodeSet:
         self.infos: list[EpisodeInfo] = [i for i in every if split in (None, i.split)]
         if not self.infos:
             splits = ", ".join(dict.fromkeys(info.split for info in every))
-            raise ValueError(f"{folder} has no {split} episodes; its splits are: {splits}")
+            one_in_five = "; one demonstration in five validates: record two or more"
+            raise ValueError(
+                f"{folder} has no {split} episodes; its splits are: {splits}"
+                + (one_in_five if split == "validation" else "")
+            )
         if without:
             self.infos = [i for i in self.infos if _file_hash(folder, i) not in without]
         if not self.infos:
@@ -100,7 +104,9 @@ class EpisodeSet:
         if actions is not None and actions != self.action_space:
             raise ValueError(
                 f"the actions of {self.folder} are {self.action_space.signature}, "
-                f"those of the checkpoint {actions.signature}"
+                f"those of the checkpoint {actions.signature}; bags may be converted again to "
+                "another folder, with `--robot FILE` that has the checkpoint's action_step_s, "
+                "action_max_translation_m and action_max_rotation_rad"
             )
 
     def must_last(self, frames: int, purpose: str) -> None:

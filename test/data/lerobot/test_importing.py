@@ -10,7 +10,8 @@ import pytest
 
 from whale_ros.actions.space import ActionSpace
 from whale_ros.cli import main
-from whale_ros.data.episodes import load_episode, read_manifest
+from whale_ros.data.episodes import Episode, load_episode, read_manifest
+from whale_ros.data.lerobot.exporting import export_dataset
 from whale_ros.data.lerobot.importing import import_dataset
 from whale_ros.data.lerobot.mapping import load_mapping
 
@@ -115,6 +116,31 @@ def test_an_episode_is_cut_where_the_hand_is_too_fast(theirs, truth, tmp_path):
     position = truth.poses(1)[0] + [1, 0, 0]
     np.testing.assert_allclose(episode.hand_position, position[6::STRIDE], atol=1e-6)
     assert (episode.frames[0, 12:] == truth.picture(1, 6)[12:, 8:40]).all()
+
+
+@pytest.mark.parametrize("done_at", [None, 5, 60])
+def test_of_the_first_part_of_an_episode_nobody_knows_that_it_failed(
+    write_episodes, tmp_path, done_at
+):
+    actions = np.zeros((60, 7), np.float32)
+    actions[:, 0], actions[30, 0] = 0.01, 1.0
+    success = np.arange(61) == (-1 if done_at is None else done_at)
+    episode = Episode(
+        frames=np.zeros((61, 16, 16, 3), np.uint8),
+        actions=actions,
+        hand_position=np.cumsum(np.r_[[[0, 0, 0]], actions[:, :3]], axis=0, dtype=np.float32),
+        success=success,
+    )
+    write_episodes(tmp_path / "data", [episode])
+    export_dataset(tmp_path / "data", tmp_path / "exported")
+    mapping = load_mapping("whale_ros")
+    report = import_dataset(tmp_path / "exported", tmp_path / "back", mapping, ActionSpace(), 16)
+    first, last = (load_episode(tmp_path / "back" / info.file) for info in report.episodes)
+    if done_at == 5:
+        assert first.success.nonzero()[0].tolist() == [5]
+    else:
+        assert first.success is None
+    assert last.success.any() == (done_at == 60)
 
 
 @pytest.mark.parametrize("list_type", [pa.list_, pa.large_list])

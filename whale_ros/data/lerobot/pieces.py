@@ -79,10 +79,17 @@ def pieces(
                 kept[begin : end + 1],
                 actions[begin:end].astype(np.float32),
                 hand[begin : end + 1].astype(np.float32),
-                None if success is None else success[begin : end + 1],
+                _known(success, begin, end),
             )
         )
     return found, [*bad.values(), *left_out]
+
+
+def _known(success: np.ndarray | None, begin: int, end: int) -> np.ndarray | None:
+    """Of a part: that it did not succeed is known only of the last one."""
+    if success is None or (end + 1 < len(success) and not success[begin : end + 1].any()):
+        return None
+    return success[begin : end + 1]
 
 
 def _too_fast(actions: np.ndarray, space: ActionSpace) -> dict[int, str]:
