@@ -184,6 +184,7 @@ def test_a_model_is_fine_tuned_to_a_checkpoint_of_its_own_and_calibrated_with_ot
 
     assert card.sha256[:12] in succeed(*command)  # finished, and left as it is
     assert_refused(whale("finetune", base, "--base", base, "--data", data), "only read")
+    assert_refused(whale(*command, "--dynamics-steps=-1"), "steps must be 0 or more")
 
     # Of the episodes in the folder, those that it has learnt from are left out.
     printed = succeed("calibrate", data, "--checkpoint", tuned, "--candidates", 2)

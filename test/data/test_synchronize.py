@@ -284,6 +284,14 @@ def test_without_anything_of_the_gripper_nothing_is_taken_unless_there_is_none(m
     assert not cuts and not stretch.actions[:, 6].any()
 
 
+def test_an_episode_ends_where_commands_may_still_be_on_their_way(make_arm):
+    tracks = recorded(0, make_arm)
+    late = track(tracks.command.stamp_s, tracks.command.values, 0.4)
+    (stretch,), _ = synchronize(changed(tracks, command=late[late.received_s < SECONDS]), TWISTS)
+    assert stretch.moment_s[-1] <= SECONDS - 0.4
+    assert_sound(stretch, tracks, make_arm(drive(0)), TWISTS)
+
+
 def test_a_twist_holds_no_longer_than_the_arm_would_wait(make_arm):
     """Who drives with a joystick sends nothing while it rests."""
     twist = np.array([0.1, 0, 0, 0, 0, 0])

@@ -1,5 +1,8 @@
 """Random pieces of a dataset: frames line up with their actions."""
 
+import json
+from hashlib import sha256
+
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -61,6 +64,25 @@ def test_only_the_split_that_was_asked_for_is_loaded(write_data):
     assert len(EpisodeSet(folder, "validation")) == 3
     with pytest.raises(ValueError, match="no train episodes; its splits are: validation"):
         EpisodeSet(folder, "train")
+
+
+def test_episodes_are_left_out_by_their_file_or_by_the_bag_that_they_came_from(write_data):
+    folder = write_data()
+    made = [{"file": f"train/{i}.npz"} for i in range(3)]
+    bags = [{"sha256": f"bag {i}", "number": i, "task": "t", "episodes": made[i:i + 1 + i]}
+            for i in (0, 1)]  # fmt: skip
+    kind = {"action_space": json.loads((folder / "manifest.json").read_text())["action_space"]}
+    (folder / "conversion.json").write_text(json.dumps({"kind": kind, "bags": bags}))
+
+    def left(*without):
+        return [info.seed for info in EpisodeSet(folder, "train", without=without).infos]
+
+    own = sha256((folder / "train/2.npz").read_bytes()).hexdigest()
+    assert left() == [0, 1, 2] == left("another")
+    assert left("bag 0") == [1, 2] and left("bag 1") == [0] and left(own) == [0, 1]
+    assert EpisodeSet(folder, "train").known_by[2] == {own, "bag 1"}
+    with pytest.raises(ValueError, match="has learnt from all"):
+        left("bag 0", "bag 1")
 
 
 def test_episodes_that_are_too_short_are_refused_by_name_with_the_length_that_is_needed(data):

@@ -127,6 +127,16 @@ def test_of_a_batch_the_share_that_was_asked_for_is_replayed(rows, share, seed):
     assert len(number) == rows
 
 
+def test_what_was_replayed_and_what_the_base_had_learnt_counts_as_learnt(base, sets):
+    card = load_checkpoint(base)[1]
+    earlier = replace(card, training={"episodes_sha256": ["earlier"]})
+    both = Demonstrations(sets[1], sets[3], sets[0])
+    learnt = both.described(earlier)["episodes_sha256"]
+    known = [known_by for data in (sets[0], sets[1], sets[3]) for known_by in data.known_by]
+    assert set(learnt) == {"earlier"}.union(*known)
+    assert "earlier" not in both.described(card)["episodes_sha256"]
+
+
 def test_a_stage_without_steps_is_left_as_it_is(base, data, tmp_path):
     before = load_checkpoint(base)[0]
     after, outcomes = finetune(base, data, tmp_path / "run", Steps(0, 0, 2))
@@ -193,7 +203,7 @@ def test_a_run_is_not_resumed_as_another_one(base, sets, data, write_scene, tmp_
         changed = {"data": Demonstrations(train, held_out)}
         named = f"'{train.manifest_sha256}' now|episodes_sha256"
     else:
-        changed, named = {"data": replace(data, replay=sets[0])}, "replay"
+        changed, named = {"data": replace(data, replay=sets[0])}, "episodes_sha256"
     with pytest.raises(ValueError, match=f"run.json: .*({named})"):
         finetune(run=run, **(arguments | changed))
 

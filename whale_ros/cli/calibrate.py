@@ -141,6 +141,7 @@ def run(options: argparse.Namespace) -> None:
         "checkpoint": card.sha256,
         "data": data.manifest_sha256,
         "episodes": len(scored.score),
+        "failed": int(scored.failed.sum()),
         "behaviors": options.behaviors or sorted(set(scored.behavior.tolist())),
         "alpha": options.alpha,
         "candidates": options.candidates,

@@ -36,6 +36,8 @@ def run(options: argparse.Namespace) -> None:
     from whale_ros.training.record import work_alone
 
     success = None if options.label is None else options.label == "success"
+    if options.resolution < 1:
+        raise ValueError(f"--resolution must be 1 or more, not {options.resolution}")
     wish = Wish(options.resolution, options.robot, options.actions, options.task, success)
     with work_alone(options.dataset):
         convert(options.bags, options.dataset, wish, tqdm.write)

@@ -77,6 +77,9 @@ def run(options: argparse.Namespace) -> None:
     )
     from whale_ros.world_model.device import find_device
 
+    counts = (options.tokenizer_steps, options.behavior_steps, options.dynamics_steps)
+    if min(counts) < 0 or not any(counts):
+        raise ValueError(f"steps must be 0 or more, and not all 0: {counts}")
     torch.set_num_threads(options.threads)
     base, made = options.base or SHIPPED, options.run / "checkpoint"
     if base.resolve() in (options.run.resolve(), made.resolve()):
@@ -108,7 +111,7 @@ def run(options: argparse.Namespace) -> None:
                 training={
                     "command": "whale finetune",
                     "base": card.sha256,
-                    **data.described(),
+                    **data.described(card),
                     **{f"{name}_steps": outcome.best_step for name, outcome in outcomes.items()},
                     "held_out_loss": {name: o.held_out_loss for name, o in outcomes.items()},
                     "moving_pixels_psnr_db_before": before,

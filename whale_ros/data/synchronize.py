@@ -87,11 +87,16 @@ def _stretches(
     space = conventions.space
     camera, pose, commands = piece.camera, piece.pose, told(piece, conventions)
     begin, end = max(float(pose.stamp_s[0]), commands.since_s), float(pose.stamp_s[-1])
+    ending = "poses"
+    if conventions.action_source == "commanded_twists":  # later ones may have been on their way
+        known_until = piece.span()[1] - piece.command.latency_s
+        if known_until < end:
+            end, ending = known_until, "commands"
     cuts = []
     if camera.stamp_s[0] < begin - MAX_POSE_GAP_S:
         cuts.append(Cut(camera.stamp_s[0], begin, "no pose, or nothing of the gripper, yet"))
     if camera.stamp_s[-1] > end + MAX_POSE_GAP_S:
-        cuts.append(Cut(end, camera.stamp_s[-1], "no poses any more"))
+        cuts.append(Cut(end, camera.stamp_s[-1], f"no {ending} any more"))
         is_last = False
     if camera.stamp_s[-1] < end - END_S:
         cuts.append(Cut(camera.stamp_s[-1], end, "no pictures any more"))

@@ -140,6 +140,8 @@ def calibration_table(report: dict) -> str:
         f"{report['episodes']} nominal episodes ({', '.join(report['behaviors'])}), "
         f"alpha {report['alpha']:g}"
     )
+    if report["failed"]:
+        nominal += f" ({report['failed']} of them never came to success: are they nominal?)"
     if report["factor"] is None:
         return f"{nominal}; the gate stays closed: {report['why_unbounded']}"
     lines = [f"{nominal}: every threshold is {report['factor']:.3f} times its scale, for all tasks"]

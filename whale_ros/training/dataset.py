@@ -13,6 +13,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from whale_ros.actions.space import ActionSpace
+from whale_ros.data.conversion_log import ConversionLog
 from whale_ros.data.episodes import EpisodeInfo, load_episode, manifest_hash, read_manifest
 from whale_ros.training.sequences import Sequences
 from whale_ros.world_model.config import WhaleConfig
@@ -29,7 +30,8 @@ class EpisodeSet:
         at_most: int | None = None,
         without: Collection[str] = (),
     ) -> None:
-        """at_most: so many, from all over the split. without: the SHA-256 of files to leave out.
+        """at_most: so many, from all over the split. without: what the episodes to leave out are
+        known by, see `known_by`.
 
         Raises ValueError if nothing is there, or nothing left.
         """
@@ -45,16 +47,19 @@ class EpisodeSet:
                 f"{folder} has no {split} episodes; its splits are: {splits}"
                 + (one_in_five if split == "validation" else "")
             )
+        log = ConversionLog(folder)
+        bags = {made["file"]: bag["sha256"] for bag in log.bags for made in bag["episodes"]}
         if without:
-            self.infos = [i for i in self.infos if _file_hash(folder, i) not in without]
+            self.infos = [i for i in self.infos if not _known_by(folder, i, bags) & set(without)]
         if not self.infos:
             raise ValueError(f"the model has learnt from all episodes of {folder}; record others")
         if at_most is not None:
             self.infos = self.infos[:: -(-len(self.infos) // at_most)]
         bar = tqdm(self.infos, f"loading {split or 'episodes'}")
         loaded = [load_episode(folder / info.file) for info in bar]
-        # Of each file; the same episode has the same one in any dataset.
-        self.sha256 = [_file_hash(folder, info) for info in self.infos]
+        # SHA-256 of each file, and of the bag that it came from: the same episode has the same ones
+        # in any dataset, and however it was converted.
+        self.known_by = [_known_by(folder, info, bags) for info in self.infos]
         sizes = {episode.frames.shape[1:] for episode in loaded}
         if len(sizes) > 1:
             raise ValueError(f"the episodes of {folder} differ in resolution")
@@ -83,7 +88,7 @@ class EpisodeSet:
 
         chosen = copy(self)
         chosen.infos = [self.infos[row] for row in rows]
-        chosen.sha256 = [self.sha256[row] for row in rows]
+        chosen.known_by = [self.known_by[row] for row in rows]
         chosen.frames, chosen.actions = of(self.frames), of(self.actions)
         chosen.hand_position = of(self.hand_position)
         chosen.object_position = self.object_position and of(self.object_position)
@@ -149,5 +154,7 @@ def _first(success: np.ndarray | None) -> int:
     return -1 if success is None or not success.any() else int(success.argmax())
 
 
-def _file_hash(folder: Path, info: EpisodeInfo) -> str:
-    return sha256((folder / info.file).read_bytes()).hexdigest()
+def _known_by(folder: Path, info: EpisodeInfo, bags: dict[str, str]) -> set[str]:
+    """bags: by file."""
+    own = sha256((folder / info.file).read_bytes()).hexdigest()
+    return {own, bags[info.file]} if info.file in bags else {own}

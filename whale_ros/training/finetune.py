@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 
 import torch
@@ -68,8 +69,10 @@ class Demonstrations:
             episodes.must_fit(card.config, card.action_space)
             episodes.must_last(SEQUENCE, "fine-tuning")
 
-    def described(self) -> dict:
-        """For a checkpoint's card."""
+    def described(self, base: Card) -> dict:
+        """For a checkpoint's card. What the base was fine-tuned with counts as learnt, too."""
+        every = [known for episodes in self.sets.values() for known in episodes.known_by]
+        learnt = set(base.training.get("episodes_sha256", ())).union(*every)
         replayed = self.replay and {
             "manifest_sha256": self.replay.manifest_sha256,
             "episodes": len(self.replay),
@@ -79,7 +82,7 @@ class Demonstrations:
             "manifest_sha256": self.new.manifest_sha256,
             "episodes": len(self.new),
             "held_out_episodes": len(self.held_out),
-            "episodes_sha256": sorted({*self.new.sha256, *self.held_out.sha256}),
+            "episodes_sha256": sorted(learnt),
             "replay": replayed,
         }
 
@@ -103,8 +106,11 @@ def finetune(
     worker = worker or Worker()
     model, card = load_checkpoint(base)
     data.must_fit(card)
-    settings = {"base": card.sha256, **data.described(), "steps": asdict(steps), "seed": seed}
-    claim_run(run, **settings)
+    described = data.described(card)
+    described["episodes_sha256"] = sha256(
+        "".join(described["episodes_sha256"]).encode()
+    ).hexdigest()
+    claim_run(run, base=card.sha256, **described, steps=asdict(steps), seed=seed)
     model.to(worker.device)
     recorded, data = data.new, replace(data, new=varied(data.new, seed))
     names = [name for name in STAGES if getattr(steps, name)]

@@ -39,6 +39,7 @@ from whale_ros.world_model.checkpoint import (
     Card,
     Scales,
     load_checkpoint,
+    read_card,
     save_checkpoint,
     save_checkpoint_at_once,
 )
@@ -192,7 +193,7 @@ class _Desk:
             "best_step": {name: outcome.best_step for name, outcome in outcomes.items()},
             "held_out_loss": {name: outcome.held_out_loss for name, outcome in outcomes.items()},
             "cpu_s": round(time.process_time() - began) if fresh else None,  # None: in two parts
-            **data.described(),
+            **data.described(read_card(base)),
         }
         scales = measure_scales(model, data.held_out)
         card = Card(model.config, model.action_space, scales, training=training)
