@@ -129,6 +129,7 @@ def of_recording(recording: Recording, action_source: str | None = None) -> Conv
         recording.command_timeout_s,
         recording.gripper_open,
         recording.gripper_closed,
+        recording.gripper_joint,
     )
 
 

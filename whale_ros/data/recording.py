@@ -43,7 +43,8 @@ class Recording:
         gripper and gripper_command sensor_msgs/JointState or std_msgs/Float64 and the like, see
         `whale_ros.data.conventions.TYPES`; of several numbers the first counts;
         command geometry_msgs/TwistStamped (command_type "twist") or PoseStamped ("pose").
-    gripper_open, gripper_closed: what the gripper's numbers are then.
+    gripper_open, gripper_closed: what the gripper's numbers are then; gripper_joint: whose, in a
+        JointState.
     command_timeout_s: a twist holds no longer.
     extra_topics: others that are in the bag, for people.
     action_source: "commanded_twists", or "pose_differences" of measured poses and gripper.
@@ -70,6 +71,7 @@ class Recording:
     command_timeout_s: float = 0.1
     gripper_open: float = 0.0
     gripper_closed: float = 1.0
+    gripper_joint: str = ""
     extra_topics: list[str] = field(default_factory=list)
     task: str = ""
     note: str = ""

@@ -47,7 +47,7 @@ TAKE_S = 0.05
 LOOK_S = 0.5
 STORED = (
     "robot", "task", "action_source", "base_frame", "command_type", "command_timeout_s",
-    "gripper_open", "gripper_closed",
+    "gripper_open", "gripper_closed", "gripper_joint",
 )  # fmt: skip
 
 

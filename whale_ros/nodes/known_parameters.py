@@ -53,6 +53,7 @@ KNOWN = frozenset(
         "goal_topic",
         "gripper_closed",
         "gripper_command_topic",
+        "gripper_joint",
         "gripper_open",
         "gripper_topic",
         "heartbeat_max_image_age_s",

@@ -39,6 +39,7 @@ PARAMETERS = (
     _fixed("command_timeout_s", 0.1, "The arm obeys a twist no longer [s].", 0.02, 1.0),
     _fixed("gripper_open", 0.0, "What the gripper's messages say when it is open.", -1e6, 1e6),
     _fixed("gripper_closed", 1.0, "What they say when it is closed.", -1e6, 1e6),
+    _fixed("gripper_joint", "", "Its joint in a JointState; none: the first of at most two."),
     # Checks
     _fixed("camera_period_s", 0.1, "Images come at least so often [s].", 0.005, 1.0),
     _fixed("min_pose_rate_hz", 20.0, "Poses per second, at least.", 1.0, 1000.0),
