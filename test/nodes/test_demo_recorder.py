@@ -36,6 +36,7 @@ class Robot:
 
     def __init__(self, ros, camera=Image, arm=True) -> None:
         self._ros, self.sent, self.frozen, self.encoding = ros, {}, False, "rgb8"
+        self.frames = dict.fromkeys(("/ee_pose", "/arm/twist_command"), "base")
         self._publishers, self.kinds, node = {}, {}, ros.node
         self._camera = camera
         for topic, kind, rate, qos in (
@@ -52,6 +53,9 @@ class Robot:
     def add(self, topic, kind, qos) -> None:
         self._publishers[topic] = self._ros.node.create_publisher(kind, topic, qos)
         self.sent[topic], self.kinds[topic] = [], kind
+
+    def is_heard(self, topic) -> bool:
+        return self._publishers[topic].get_subscription_count() > 0
 
     def remove(self, topic) -> None:
         self._ros.node.destroy_publisher(self._publishers.pop(topic))
@@ -71,6 +75,7 @@ class Robot:
         if not isinstance(message, self.kinds[topic]):
             return
         message.header.stamp = self._ros.node.get_clock().now().to_msg()
+        message.header.frame_id = self.frames.get(topic, "")
         if topic == "/ee_pose":
             message.pose.position.x = 0.005 * count
         elif topic == "/arm/twist_command":
@@ -211,6 +216,20 @@ def test_pictures_of_which_no_episode_can_be_made_are_not_recorded(ros, start, f
     why = "pictures of /camera/image are 8UC3, of which no episode can be made"
     ros.wait(lambda: why in recorder.ask("start").message, "the refusal")
     robot.encoding = "bgr8"
+    assert recorder.start().startswith("episode_000000 begins")
+
+
+@pytest.mark.parametrize("topic", ["/ee_pose", "/arm/twist_command"])
+def test_what_is_in_another_frame_than_the_base_s_is_not_recorded(ros, start, folder, topic):
+    robot = Robot(ros)
+    robot.frames[topic] = "tool0"
+    recorder = Recorder(ros, start, folder)
+    ros.wait(lambda: robot.is_heard(topic), "the recorder on it")
+    heard = len(robot.sent[topic]) + 10
+    ros.wait(lambda: len(robot.sent[topic]) > heard, "some messages")
+    why = f"{topic} is in the frame 'tool0', base_frame is 'base': no episode can be made"
+    ros.wait(lambda: why in recorder.ask("start").message, "the refusal")
+    robot.frames[topic] = "base"
     assert recorder.start().startswith("episode_000000 begins")
 
 

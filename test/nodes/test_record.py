@@ -111,7 +111,7 @@ def test_episodes_are_recorded_by_keys(ros, terminal, tmp_path):
 
         def publish(publisher=publisher, kind=kind) -> None:
             message = kind()
-            message.header.stamp = stamp().to_msg()
+            message.header.stamp, message.header.frame_id = stamp().to_msg(), "base"
             if kind is Image:
                 message.encoding = "rgb8"
             publisher.publish(message)

@@ -36,6 +36,7 @@ from whale_ros.nodes.recorded_topics import RecordedTopics
 from whale_ros.nodes.recorder_parameters import PARAMETERS, why_contradictory
 from whale_ros.nodes.sequences import action_space
 from whale_ros.nodes.serialized_image import (
+    frame_of,
     picture_of,
     pixels_of_compressed,
     position_of,
@@ -43,6 +44,10 @@ from whale_ros.nodes.serialized_image import (
 )
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+IN_BASE_FRAME = {  # and what to do if it is not
+    "pose": "correct base_frame, or take another topic",
+    "command": "let the arm be told in that frame, or set action_source to pose_differences",
+}
 TAKE_S = 0.05
 LOOK_S = 0.5
 STORED = (
@@ -76,6 +81,7 @@ class DemoRecorder(LeanNode):
         self._topics = RecordedTopics(self, names, values["command_type"], self._on_message)
 
         self._encoding = COLOURED[0]  # of the last picture; a compressed one has none
+        self._frames: dict[str, str] = {}  # of the last pose and command
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # simulated time may stand still
         self._statuses = self.create_publisher(RecorderStatus, "~/status", LATCHED)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
@@ -112,7 +118,9 @@ class DemoRecorder(LeanNode):
                 else:
                     pixels = pixels_of_compressed(message)
                 self._checks.feed_picture(stamp_s, pixels)
-            elif key == "pose":
+            elif key in IN_BASE_FRAME:
+                self._frames[key] = frame_of(message)
+            if key == "pose":
                 self._checks.feed_pose(stamp_s, np.array(position_of(message)))
         except ValueError as error:
             self.get_logger().warning(f"{key}: {error}", throttle_duration_sec=2.0)
@@ -159,6 +167,12 @@ class DemoRecorder(LeanNode):
                 f"pictures of {self._topics.topics['camera'].name} are {self._encoding}, of which "
                 f"no episode can be made; let the driver, or image_proc, make one of {COLOURED}"
             )
+        for key in set(needed) & self._frames.keys():
+            if (frame := self._frames[key]) != self._values["base_frame"]:
+                return (
+                    f"{self._topics.topics[key].name} is in the frame {frame!r}, base_frame is "
+                    f"{self._values['base_frame']!r}: no episode can be made; {IN_BASE_FRAME[key]}"
+                )
         return ""
 
     def _stop(self) -> str:

@@ -20,6 +20,13 @@ def stamp_of(serialized: bytes) -> float:
     return sec + nanosec * 1e-9
 
 
+def frame_of(serialized: bytes) -> str:
+    """header.frame_id. Raises ValueError if the message is too short."""
+    reader = _Reader(serialized)
+    reader.take("iI")
+    return reader.text()
+
+
 def picture_of(serialized: bytes) -> Picture:
     """Raises ValueError if the message is cut off or claims more than it has."""
     reader = _Reader(serialized)
