@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from whale_ros.actions.space import DIM, GRIPPER
-from whale_ros.world_model.blocks import SpatialBlock, SpatioTemporalTransformer
+from whale_ros.world_model.blocks import SpatialBlock, SpatioTemporalTransformer, learned_vectors
 from whale_ros.world_model.cache import Cache
 from whale_ros.world_model.config import BehaviorConfig, TokenizerConfig
 
@@ -30,10 +30,10 @@ class BehaviorModel(nn.Module):
         self.levels = tokenizer.code_levels
         width = config.width
         self.embed = nn.Linear(tokenizer.code_dim, width)
-        self.position = nn.Parameter(0.02 * torch.randn(tokenizer.tokens, width))
-        self.summary = nn.Parameter(0.02 * torch.randn(width))  # a token more in every frame
+        self.position = learned_vectors(tokenizer.tokens, width)
+        self.summary = learned_vectors(width)  # a token more in every frame
         self.embed_action = nn.Sequential(nn.Linear(DIM, width), nn.SiLU())
-        self.no_action = nn.Parameter(0.02 * torch.randn(width))  # before the first frame
+        self.no_action = learned_vectors(width)  # before the first frame
         self.trunk = SpatioTemporalTransformer(width, config.layers, config.heads, config.window)
         self.prior = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 2 * config.z_dim))
         self.posterior_head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 2 * config.z_dim))
@@ -99,7 +99,7 @@ class ActionDecoder(nn.Module):
         width = config.width
         self.embed = nn.Linear(tokenizer.code_dim, width)
         self.embed_z = nn.Linear(config.z_dim, width)
-        self.position = nn.Parameter(0.02 * torch.randn(1 + tokenizer.tokens, width))
+        self.position = learned_vectors(1 + tokenizer.tokens, width)
         self.block = SpatialBlock(width, config.heads)
         self.head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 2 * (DIM - 1) + 1))
 

@@ -122,7 +122,7 @@ class Attention(nn.Module):
         self.out = nn.Linear(width, width)
         self.query_norm = nn.RMSNorm(width // heads)
         self.key_norm = nn.RMSNorm(width // heads)
-        nn.init.normal_(self.out.weight, std=0.02)
+        start_small(self.out.weight)
 
     def full(self, x_BND: Tensor) -> Tensor:
         """Every token sees every token."""
@@ -252,3 +252,18 @@ def rotate(x: Tensor, rotation: Rotation) -> Tensor:
 
 def mlp(width: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+
+
+def learned_vectors(*shape: int) -> nn.Parameter:
+    vectors = nn.Parameter(torch.empty(shape))
+    start_small(vectors)
+    return vectors
+
+
+def start_small(weights: Tensor) -> None:
+    """Random numbers to begin with; on the meta device, which has shapes only, none are needed.
+
+    There they would load torch's compiler first, which takes seconds.
+    """
+    if not weights.is_meta:
+        nn.init.normal_(weights, std=0.02)

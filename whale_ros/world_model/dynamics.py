@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from whale_ros.actions.space import DIM
-from whale_ros.world_model.blocks import SpatioTemporalTransformer, mlp
+from whale_ros.world_model.blocks import SpatioTemporalTransformer, learned_vectors, mlp
 from whale_ros.world_model.cache import Cache
 from whale_ros.world_model.config import BehaviorConfig, DynamicsConfig, TokenizerConfig
 
@@ -36,8 +36,8 @@ class Dynamics(nn.Module):
         width = config.width
         self.embed = nn.Linear(self.code_dim * (self.levels + 1), width)
         self.embed_known = nn.Linear(self.code_dim * (self.levels + 1), width, bias=False)
-        self.unknown = nn.Parameter(0.02 * torch.randn(width))
-        self.position = nn.Parameter(0.02 * torch.randn(tokenizer.tokens, width))
+        self.unknown = learned_vectors(width)
+        self.position = learned_vectors(tokenizer.tokens, width)
         self.embed_action = nn.Sequential(nn.Linear(DIM, width), mlp(width), nn.SiLU())
         self.embed_behavior = nn.Linear(behavior.z_dim, width)
         self.no_behavior = nn.Parameter(torch.zeros(behavior.z_dim))  # in place of a z

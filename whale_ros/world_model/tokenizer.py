@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from whale_ros.world_model.blocks import SpatialBlock
+from whale_ros.world_model.blocks import SpatialBlock, learned_vectors
 from whale_ros.world_model.config import NORM_GROUPS, TokenizerConfig
 
 CHANGED_PIXEL_WEIGHT = 4.0  # pixels unlike the reference count this much more in the loss
@@ -62,7 +62,7 @@ class Encoder(nn.Module):
     def __init__(self, config: TokenizerConfig) -> None:
         super().__init__()
         self.stem = Stem(config.channels, config.width)
-        self.position = nn.Parameter(0.02 * torch.randn(config.tokens, config.width))
+        self.position = learned_vectors(config.tokens, config.width)
         self.blocks = nn.Sequential(
             *(SpatialBlock(config.width, config.heads) for _ in range(config.layers))
         )
@@ -84,7 +84,7 @@ class Decoder(nn.Module):
         self.reference = Stem(config.channels, config.width)
         self.embed = nn.Linear(config.code_dim, config.width)
         self.join = nn.Linear(2 * config.width, config.width)
-        self.position = nn.Parameter(0.02 * torch.randn(config.tokens, config.width))
+        self.position = learned_vectors(config.tokens, config.width)
         self.blocks = nn.Sequential(
             *(SpatialBlock(config.width, config.heads) for _ in range(config.layers))
         )
