@@ -1,21 +1,25 @@
 """`whale` as a person types it: collect a little, train a little, evaluate."""
 
 import argparse
+import io
 import json
 import os
 import shutil
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from whale_ros.cli import main
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def whale(*arguments) -> subprocess.CompletedProcess:
+def typed(*arguments) -> subprocess.CompletedProcess:
     return subprocess.run(
         [sys.executable, ROOT / "scripts" / "whale", *map(str, arguments)],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -24,8 +28,21 @@ def whale(*arguments) -> subprocess.CompletedProcess:
     )
 
 
-def succeed(*arguments) -> str:
-    done = whale(*arguments)
+def whale(*arguments) -> subprocess.CompletedProcess:
+    """As typed, but in this process: torch is loaded once and not for seconds by each."""
+    printed, told = io.StringIO(), io.StringIO()
+    status = 0
+    with redirect_stdout(printed), redirect_stderr(told):
+        try:
+            main([*map(str, arguments)])
+        except SystemExit as end:
+            status = int(bool(end.code))
+            print(end.code or "", file=sys.stderr)
+    return subprocess.CompletedProcess(arguments, status, printed.getvalue(), told.getvalue())
+
+
+def succeed(*arguments, run=whale) -> str:
+    done = run(*arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -43,7 +60,7 @@ def assert_refused(done: subprocess.CompletedProcess, *words: str) -> None:
 def data(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("whale") / "data"
     sizes = ("--episodes", 2, "--held-out-episodes", 2, "--steps", 23, "--workers", 1)
-    assert str(folder) in succeed("collect", folder, *sizes)
+    assert str(folder) in succeed("collect", folder, *sizes, run=typed)
     return folder
 
 
@@ -51,7 +68,7 @@ def data(tmp_path_factory) -> Path:
 def run(data, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("whale") / "run"
     steps = [f"--{part}-steps=2" for part in ("tokenizer", "behavior", "dynamics")]
-    printed = succeed("train", data, folder, *steps)
+    printed = succeed("train", data, folder, *steps, run=typed)
     assert str(folder / "checkpoint") in printed and "PSNR on moving pixels" in printed
     return folder
 
@@ -354,10 +371,10 @@ def test_models_are_listed_with_what_they_cost():
 
 def test_what_is_not_there_is_refused_in_one_line(run, data, tmp_path):
     evaluate = ("evaluate", "prediction", data, "--checkpoint")
-    assert_refused(whale(*evaluate, tmp_path / "nowhere"), "nowhere", "card.json")
+    assert_refused(typed(*evaluate, tmp_path / "nowhere"), "nowhere", "card.json")
     train = ("train", tmp_path / "no data", tmp_path / "run")
-    assert_refused(whale(*train), "no data", "collect")
-    assert_refused(whale(*train, "--device", "cuda:9"), "'cuda:9'", "there are: cpu")
+    assert_refused(typed(*train), "no data", "collect")
+    assert_refused(typed(*train, "--device", "cuda:9"), "'cuda:9'", "there are: cpu")
 
 
 def test_a_data_set_with_other_actions_is_refused_in_one_line(run, data, tmp_path):
@@ -373,7 +390,7 @@ def test_a_data_set_with_other_actions_is_refused_in_one_line(run, data, tmp_pat
 
 def test_data_of_another_resolution_than_the_checkpoint_s_is_refused(tmp_path):
     sizes = ("--episodes", 1, "--held-out-episodes", 1, "--steps", 2, "--workers", 1)
-    succeed("collect", tmp_path, *sizes, "--resolution", 32)
+    succeed("collect", tmp_path, *sizes, "--resolution", 32, run=typed)
     for what in ("prediction", "behavior"):
         done = whale("evaluate", what, tmp_path)
         assert_refused(done, "32 x 32 pixels", "takes 64 x 64", "--resolution 64")
