@@ -31,9 +31,9 @@ mutants: setup  ## does a test notice every change of the gate? goes on where it
 
 test: lint  ## lint and every test but the slow ones
 	@$(ENV) && python -m pytest -m "not slow and not ros" -n 2 --dist loadfile
-	@# Processes in real time, one test after the other; on a busy machine one may need a second try,
-	@# but for an unsafe command there is none.
-	@$(ENV) && python -m pytest -m "not slow and ros" --reruns 1 --rerun-except UnsafeCommand
+	@# Processes in real time, which wait more than they work; on a busy machine a test may need a second
+	@# try, but for an unsafe command there is none.
+	@$(ENV) && python -m pytest -m "not slow and ros" -n 2 --dist loadfile --reruns 1 --rerun-except UnsafeCommand
 
 test-slow: setup
 	@$(ENV) && python -m pytest -m slow
