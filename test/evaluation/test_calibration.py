@@ -2,7 +2,7 @@
 
 import copy
 import math
-from dataclasses import astuple
+from dataclasses import astuple, replace
 
 import numpy as np
 import pytest
@@ -142,6 +142,23 @@ def test_episodes_of_different_lengths_are_scored_as_each_would_be_alone(
     conditions = Conditions("a", "camera", 128, 128, 64, (1,), 8, 8, "s", "m")
     report = realised(Calibration(conditions, 0.1, found.by_task(), 36.0, "d", SCALES), found)
     assert report["passed_although_wrong"]["predictions"]["of"] == 9
+
+
+def test_parts_of_a_demonstration_are_one_episode_with_the_scores_of_all(
+    small_model, write_held_out
+):
+    data = write_held_out((14, 27, 20))
+    apart = score_episodes(small_model, SCALES, data, candidates=2)
+    files = ("demonstrations/000007.npz", "demonstrations/000007_1.npz", "train/x_000007_0.npz")
+    cut = copy.copy(data)
+    cut.infos = [replace(data.infos[i], file=file) for i, file in enumerate(files)]
+    cut.failed = torch.tensor([False, True, False])
+    found = score_episodes(small_model, SCALES, cut, candidates=2)
+    assert found.score.tolist() == [max(apart.score[:2]), apart.score[2]]
+    assert np.isfinite(found.candidate).sum(1).tolist() == [1 + 5, 3]
+    assert found.failed.tolist() == [True, False]
+    assert found.task.tolist() == [data.infos[0].task, data.infos[2].task]
+    assert found.episode_s == pytest.approx((13 + 26 + 19) / 2 * 0.2)
 
 
 def test_episodes_that_are_too_short_are_refused(small_model, write_held_out):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -59,6 +60,11 @@ class EpisodeInfo:
     task: str
     behavior: str
     seed: int  # of the scene; of a demonstration its number
+
+    @property
+    def recording(self) -> str:
+        """The same for all parts of a demonstration that was cut, see `convert`."""
+        return re.sub(r"(\d{6})_\d+$", r"\1", self.file.removesuffix(".npz"))
 
 
 def save_episode(path: Path, episode: Episode) -> None:

@@ -47,7 +47,8 @@ CONFIDENCE = 0.95
 class EpisodeScores:
     """Of E episodes with up to D decisions and I judged images, in units of the scales.
 
-    Minus infinity follows what shorter episodes have.
+    Parts of one demonstration are one episode: they are no independent evidence. Minus infinity
+    follows what shorter episodes have.
     """
 
     candidate: np.ndarray  # (E, D) of the surest; infinite where nothing could pass
@@ -99,29 +100,45 @@ def score_episodes(
         )
     rows = [e for e, info in enumerate(data.infos) if not behaviors or info.behavior in behaviors]
     data.must_last(HISTORY + MAX_HORIZON, "calibration")
+    recordings: dict[str, list[int]] = {}
+    for row in rows:
+        recordings.setdefault(data.infos[row].recording, []).append(row)
+    parts = list(recordings.values())
     columns: dict[str, list[np.ndarray]] = {
         name: [] for name in ("candidate", "executed", "error", "live", "unfamiliarity")
     }
-    for episode in tqdm(rows, f"judging {data.infos[0].split}", unit="episode"):
-        frames = to_float(data.frames[episode].to(model.device))
-        with torch.inference_mode():
-            codes = model.encode(frames)
-        actions = data.actions[episode].to(model.device)
-        rng = np.random.default_rng([seed, episode])
-        decided = _decisions(model, codes, actions, candidates, rng)
-        present = _present(model, frames, codes, actions)
-        columns["candidate"].append(decided[0] / scales.candidate_uncertainty)
-        columns["executed"].append(decided[1] / scales.candidate_uncertainty)
-        columns["error"].append(decided[2])
-        columns["live"].append(present[0] / scales.live_uncertainty)
-        columns["unfamiliarity"].append(present[1] / scales.unfamiliarity)
+    for recorded in tqdm(parts, f"judging {data.infos[0].split}", unit="episode"):
+        scored = [_scores(model, scales, data, row, candidates, seed) for row in recorded]
+        for name, column in columns.items():
+            column.append(np.concatenate([score[name] for score in scored]))
+    first = [recorded[0] for recorded in parts]
+    steps = data.actions.lengths[rows].sum().item()
     return EpisodeScores(
         **{name: _stacked(values) for name, values in columns.items()},
-        task=np.array([data.infos[row].task for row in rows]),
-        behavior=np.array([data.infos[row].behavior for row in rows]),
-        failed=data.failed[rows].numpy(),
-        episode_s=float(data.actions.lengths[rows].double().mean()) * model.action_space.step_s,
+        task=np.array([data.infos[row].task for row in first]),
+        behavior=np.array([data.infos[row].behavior for row in first]),
+        failed=np.array([bool(data.failed[recorded].any()) for recorded in parts]),
+        episode_s=steps / len(parts) * model.action_space.step_s,
     )
+
+
+def _scores(
+    model: WhaleST, scales: Scales, data: EpisodeSet, row: int, candidates: int, seed: int
+) -> dict[str, np.ndarray]:
+    frames = to_float(data.frames[row].to(model.device))
+    with torch.inference_mode():
+        codes = model.encode(frames)
+    actions = data.actions[row].to(model.device)
+    rng = np.random.default_rng([seed, row])
+    candidate, executed, error = _decisions(model, codes, actions, candidates, rng)
+    live, unfamiliarity = _present(model, frames, codes, actions)
+    return {
+        "candidate": candidate / scales.candidate_uncertainty,
+        "executed": executed / scales.candidate_uncertainty,
+        "error": error,
+        "live": live / scales.live_uncertainty,
+        "unfamiliarity": unfamiliarity / scales.unfamiliarity,
+    }
 
 
 def _stacked(rows: list[np.ndarray]) -> np.ndarray:
