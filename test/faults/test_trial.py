@@ -26,6 +26,7 @@ def test_the_gate_keeps_the_contract_whatever_is_tried():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_it_keeps_it_thousands_of_times():
     assert find_missed(Gate, 3000, seed=11) == []
 
@@ -45,6 +46,7 @@ def test_it_keeps_it_when_several_faults_come_at_once():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_it_keeps_it_under_hundreds_of_pairs_and_triples():
     assert find_missed_of_several(Gate, 800, seed=11) == []
 

@@ -88,10 +88,14 @@ def test_the_pooled_factor_keeps_its_promise_on_the_scores_themselves(count, see
 def test_any_change_voids_it_and_is_named(name):
     assert why_void(CALIBRATION, CONDITIONS) == ""
     old = getattr(CONDITIONS, name)
-    new = {str: "other", int: 7, tuple: (1, 2)}[type(old)]
+    new = {str: "other", int: 9, tuple: (1, 2)}[type(old)]
     why = why_void(CALIBRATION, replace(CONDITIONS, **{name: new}))
     assert why.startswith("calibration void: ") and "whale calibrate" in why
     assert repr(new) in why and (repr(old) in why or f"{old[:12]}..." in why)
+
+
+def test_fewer_candidates_do_not_void_it():
+    assert why_void(CALIBRATION, replace(CONDITIONS, candidates=7)) == ""
 
 
 @pytest.mark.parametrize(

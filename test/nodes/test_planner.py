@@ -402,8 +402,10 @@ def test_a_world_model_that_is_late_is_not_waited_for(around):
     around.ros.spin(1.5)
     assert not around.chunks
     assert len(around.requests) <= 3  # the next question waits for the late answer
+    around.decision(lambda d: "for 6 candidates" in d.reason)
     around.think_s = 0.0
-    around.decision(is_approval)
+    around.decision(lambda d: is_approval(d) and len(d.candidates) == 6)
+    around.decision(lambda d: is_approval(d) and len(d.candidates) == 12)
 
 
 def test_a_world_model_that_is_somewhat_slow_is_given_more_time(around):

@@ -195,11 +195,14 @@ def test_it_imagines_sound_candidates_and_refuses_others_by_name(ros, start, hea
         expected = disagreement[-1] + entropy.mean()
         assert prediction.uncertainty == pytest.approx(expected, abs=0.05)
 
-    for count, horizon, words in ((2, 8, "number of candidates is 2"), (3, 7, "horizon of the")):
+    for count, horizon, words in ((4, 8, "number of candidates is 4"), (3, 7, "horizon of the")):
         answer = ask(ros, moving(count, horizon))
         assert answer.success and len(answer.predictions) == count
         assert "calibration void" in answer.message and words in answer.message
         assert math.isnan(answer.threshold) and not any(p.trusted for p in answer.predictions)
+
+    fewer = ask(ros, moving(2))  # the surest of them is less sure
+    assert not fewer.message and fewer.threshold == every.threshold
 
     # Different actions lead to different futures, equal ones to the same.
     same = ask(ros, moving(2)[[0, 1, 0]])

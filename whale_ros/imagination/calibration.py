@@ -45,7 +45,7 @@ class Conditions:
     image_height: int
     resolution: int  # that the model sees
     k: tuple[int, ...]  # of the retracings
-    candidates: int
+    candidates: int  # at most: the surest of fewer is less sure, so that fewer only stop more often
     horizon: int
     action_space: str  # its signature
     measure: str  # MEASURE
@@ -135,7 +135,7 @@ def why_void(calibration: Calibration, running: Conditions) -> str:
     """The first thing that is not as it was calibrated, in words; empty if all is."""
     for name, title in _NAMES.items():
         was, now = getattr(calibration.conditions, name), getattr(running, name)
-        if was != now:
+        if now > was if name == "candidates" else now != was:
             return (
                 f"calibration void: the {title} is {_text(now)}, calibrated was {_text(was)}; "
                 f"{RECALIBRATE}"

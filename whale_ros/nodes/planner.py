@@ -119,7 +119,7 @@ class PlannerNode(LeanLifecycleNode):
         )
         step_s = self._space.step_s
         least = whole_steps(values["planning_latency_s"], step_s)
-        self._pace = Pace(least, values["horizon"], step_s)
+        self._pace = Pace(least, values["horizon"], step_s, values["candidates"])
         self._rng = np.random.default_rng(values["seed"])
         searches = values["method"] != "policy"
         self._search = Search(values["method"], self._space, self._limits) if searches else None
@@ -264,7 +264,8 @@ class PlannerNode(LeanLifecycleNode):
                 self._pace.too_late()
                 self._hold(
                     f"the world model did not answer within {waited_s:.2f} s, planning_latency_s "
-                    f"is {self._values['planning_latency_s']:g}; next time {self._pace.seconds:g} s"
+                    f"is {self._values['planning_latency_s']:g}; next time "
+                    f"{self._pace.seconds:g} s for {self._pace.candidates} candidates"
                 )
         elif self._may_ask(now):
             why = self._why_not_now()
@@ -400,7 +401,7 @@ class PlannerNode(LeanLifecycleNode):
             self._search.learn(question.candidates, choice.passing_scores)
 
     def _propose(self, settled: Settled, policy: list[np.ndarray]) -> dict[str, np.ndarray]:
-        count, horizon = self._values["candidates"], self._values["horizon"]
+        count, horizon = self._pace.candidates, self._values["horizon"]
         if self._search is not None:
             return self._search.propose(settled.actions, policy, count, self._rng)
         return propose(
@@ -620,6 +621,7 @@ class PlannerNode(LeanLifecycleNode):
         status.values = [
             KeyValue(key="latency_s", value=f"{self._latency_s:.3f}"),
             KeyValue(key="planning_latency_s", value=f"{self._pace.seconds:g}"),
+            KeyValue(key="candidates", value=str(self._pace.candidates)),
             KeyValue(key="policy", value=self._policy.source if self._policy else ""),
             KeyValue(key="plans", value=str(self._plans)),
             KeyValue(key="chunks_sent", value=str(self._chunks_sent)),

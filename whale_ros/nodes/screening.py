@@ -88,7 +88,7 @@ class Screening:
         if not 1 <= len(sequences) <= most:
             raise Refused(
                 f"{len(sequences)} sequences, expected 1 to {most}: the threshold is calibrated "
-                "for so many at once (parameter candidates of the planner)"
+                "for so many at most (parameter candidates of the planner)"
             )
         if self._busy:
             raise Refused("another screening is not answered yet; ask again after it")
@@ -150,8 +150,6 @@ class Screening:
             to_message(actions, name, now, self._space, frame)
             for name, actions in zip(names, candidates, strict=True)
         ]
-        # The threshold holds for a number of candidates: the others are these once more.
-        messages = [messages[i % len(names)] for i in range(self._values["candidates"])]
         question = Predict.Request(
             return_frames=request.return_frames, every_step=request.every_step, patient=True
         )
