@@ -196,6 +196,6 @@ FAULTS = [
       says="pose"),
     x(34, "a flood of plans", flood, "was used", "plan", "gate"),
     latched(33, "somebody else commands the arm", foreign_publisher, says="command_topic"),
-    x(36, "nonsense parameters", nonsense_parameters, ""),
-    latched("contract 8", "the stop service is called", stop_service, says="stop service"),
+    x(36, "nonsense parameters", nonsense_parameters, "", "gate"),
+    latched("contract 8", "the stop service is called", stop_service, "gate", says="stop service"),
 ]  # fmt: skip
